@@ -1,0 +1,90 @@
+"""What every test shares: bounded hypothesis runs, a headless matplotlib, guards on global state, real data."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import numpy as np
+import pytest
+
+os.environ["MPLBACKEND"] = "Agg"
+
+hypothesis.settings.register_profile(
+    "ci",
+    max_examples=30,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.register_profile("thorough", parent=hypothesis.settings.get_profile("ci"), max_examples=500)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+def _global_state() -> dict[str, object]:
+    """Settings of the libraries loaded so far that a test could change for all tests after it."""
+    state: dict[str, object] = {
+        "numpy.geterr": np.geterr(),
+        "numpy.get_printoptions": {key: repr(value) for key, value in np.get_printoptions().items()},
+        "numpy.random": repr(np.random.get_state(legacy=False)["state"]["key"].sum()),
+        "os.getcwd": os.getcwd(),
+    }
+    # Looked up, never imported: a guard must not load what the test did not.
+    if (torch := sys.modules.get("torch")) is not None and hasattr(torch, "get_default_dtype"):
+        state["torch.get_default_dtype"] = torch.get_default_dtype()
+        state["torch.is_grad_enabled"] = torch.is_grad_enabled()
+        state["torch.are_deterministic_algorithms_enabled"] = torch.are_deterministic_algorithms_enabled()
+    if (jax := sys.modules.get("jax")) is not None and hasattr(jax, "config"):
+        state["jax.config.jax_enable_x64"] = jax.config.jax_enable_x64
+    if (matplotlib := sys.modules.get("matplotlib")) is not None and hasattr(matplotlib, "rcParams"):
+        # The backend resolves itself on the first figure, which is no change by the test.
+        state["matplotlib.rcParams"] = {
+            key: repr(matplotlib.rcParams[key]) for key in matplotlib.rcParams if key != "backend"
+        }
+    if (xarray := sys.modules.get("xarray")) is not None and hasattr(xarray, "get_options"):
+        state["xarray.get_options"] = dict(xarray.get_options())
+    return state
+
+
+@pytest.fixture(autouse=True)
+def _global_state_is_kept() -> Iterator[None]:
+    """Fail the test that leaves a global setting of numpy, torch, jax, matplotlib or xarray changed."""
+    before = _global_state()
+    yield
+    after = _global_state()
+    changed = [
+        f"{name}: {before[name]!r} -> {after[name]!r}" for name in before if before[name] != after[name]
+    ]
+    assert not changed, "the test changed global state: " + "; ".join(changed)
+
+
+@pytest.fixture(autouse=True)
+def _figures_are_closed() -> Iterator[None]:
+    """Close what a test drew: open figures pile up, and matplotlib warns at twenty."""
+    yield
+    if (pyplot := sys.modules.get("matplotlib.pyplot")) is not None:
+        pyplot.close("all")
+
+
+@pytest.fixture(scope="session")
+def catalog_data() -> Path:
+    """Folder of prepared data sets that ``NEUROKIT_DATA`` names, or a skip that says what is missing."""
+    folder = os.environ.get("NEUROKIT_DATA", "")
+    if not folder:
+        pytest.skip("NEUROKIT_DATA is not set: no prepared data sets on this machine")
+    if not Path(folder).is_dir():
+        pytest.skip(f"NEUROKIT_DATA names {folder}, which is no folder")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def linear_track_path(catalog_data: Path) -> Path:
+    """Folder of the linear-track recording, prepared and original files."""
+    folder = catalog_data / "hippocampus_linear_track"
+    if not folder.is_dir():
+        pytest.skip(f"{folder.name} is not in NEUROKIT_DATA")
+    return folder
