@@ -147,7 +147,9 @@ def hide(data: xr.Dataset, task: str, given: tuple[str, ...] | list[str] | None 
             if name in visible:
                 nothing = 0 if name == "counts" else np.nan
                 visible[name] = visible[name].where(known, nothing).astype(data[name].dtype)
-        visible["mask"] = visible["mask"] & known
+        for mask in ("mask", "mask_calcium"):
+            if mask in visible:
+                visible[mask] = visible[mask] & known
     return visible
 
 
