@@ -41,10 +41,9 @@ def _global_state() -> dict[str, object]:
     if (jax := sys.modules.get("jax")) is not None and hasattr(jax, "config"):
         state["jax.config.jax_enable_x64"] = jax.config.jax_enable_x64
     if (matplotlib := sys.modules.get("matplotlib")) is not None and hasattr(matplotlib, "rcParams"):
-        # The backend resolves itself on the first figure, which is no change by the test.
-        state["matplotlib.rcParams"] = {
-            key: repr(matplotlib.rcParams[key]) for key in matplotlib.rcParams if key != "backend"
-        }
+        settings = dict(matplotlib.rcParams.copy())
+        settings.pop("backend")  # resolves itself on the first figure, which is no change by the test
+        state.update({f"matplotlib.rcParams[{key}]": repr(value) for key, value in settings.items()})
     if (xarray := sys.modules.get("xarray")) is not None and hasattr(xarray, "get_options"):
         state["xarray.get_options"] = dict(xarray.get_options())
     return state
@@ -56,9 +55,7 @@ def _global_state_is_kept() -> Iterator[None]:
     before = _global_state()
     yield
     after = _global_state()
-    changed = [
-        f"{name}: {before[name]!r} -> {after[name]!r}" for name in before if before[name] != after[name]
-    ]
+    changed = [f"{name}: {before[name]!r} -> {after[name]!r}" for name in before if before[name] != after[name]]
     assert not changed, "the test changed global state: " + "; ".join(changed)
 
 
