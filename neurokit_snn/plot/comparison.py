@@ -66,7 +66,7 @@ def comparison(
         sharey=True,
     )
     one = scores.sel(metric=metric)
-    _draw_intervals(axes[0], one["value"].values, one["low"].values, one["high"].values, models)
+    _draw_intervals(axes[0], one, ("value", "low", "high"))
     axes[0].set(
         yticks=range(len(models)),
         yticklabels=models,
@@ -75,10 +75,7 @@ def comparison(
     )
     axes[0].set_ylim(len(models) - 0.5, -0.5)
     if not alone:
-        against = one.sel(other=reference)
-        _draw_intervals(
-            axes[1], *(against[name].values for name in ("diff", "diff_low", "diff_high")), models
-        )
+        _draw_intervals(axes[1], one.sel(other=reference), ("diff", "diff_low", "diff_high"))
         axes[1].plot(
             0.0, models.index(reference), "o", color=PALETTE[0], markerfacecolor="white", markersize=5
         )
@@ -153,10 +150,10 @@ def _arms(value: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return np.maximum([value - low, high - value], 0.0)
 
 
-def _draw_intervals(
-    ax: Axes, value: np.ndarray, low: np.ndarray, high: np.ndarray, models: list[str]
-) -> None:
-    rows = np.arange(len(models))
+def _draw_intervals(ax: Axes, scores: xr.Dataset, names: tuple[str, str, str]) -> None:
+    """One row a model: the value as a point, its interval as a line."""
+    value, low, high = (scores[name].values for name in names)
+    rows = np.arange(len(value))
     ax.hlines(rows, low, high, color=PALETTE[0], linewidth=2.0)
     ax.plot(value, rows, "o", color=PALETTE[0], markersize=5)
     ax.margins(x=0.08)

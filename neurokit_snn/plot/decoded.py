@@ -44,8 +44,8 @@ def decoded(
     level
         Coverage of the band, taken as normal around the decoded value.
     posterior
-        Marginal probability (trial, time, centre) of each value on a grid, drawn as a heat map in place of the
-        band. For a behaviour with several axes it has their dim too.
+        Marginal probability (trial, time, centre) of each value on a grid, drawn as a heat map in place of
+        the band. For a behaviour with several axes it has their dim too.
     ax
         One Axes for each axis of the behaviour, or None for a new figure.
 

@@ -33,8 +33,8 @@ def raster(
 ) -> np.ndarray:
     """Draw the spikes of a recording, one row a unit, with its behaviour below and its trials shaded.
 
-    Up to 200,000 spikes are drawn as ticks; more become an image of rates, which shows the same at a fraction of
-    the cost.
+    Up to 200,000 spikes are drawn as ticks; more become an image of rates, which shows the same at a fraction
+    of the cost.
 
     Parameters
     ----------
@@ -224,7 +224,9 @@ def _trains(
 
 def _draw_spikes(ax: Axes, trains: list[np.ndarray], start: float, stop: float) -> None:
     if sum(map(len, trains)) <= MOST_TICKS:
-        ax.eventplot(trains or [[]], linelengths=0.8, linewidths=0.5, colors="black", rasterized=True)
+        ax.eventplot(
+            trains or [np.empty(0)], linelengths=0.8, linewidths=0.5, colors="black", rasterized=True
+        )
         return
     columns = np.linspace(start, stop, DENSITY_COLUMNS + 1)
     image = np.stack([np.histogram(train, columns)[0] for train in trains]) / np.diff(columns)

@@ -30,8 +30,8 @@ def tuning(
     Parameters
     ----------
     curves
-        Dataset with ``rate``, ``low`` and ``high`` in spikes/s, dims (unit, feature[, condition]); a map needs no
-        ``low`` and ``high``.
+        Dataset with ``rate``, ``low`` and ``high`` in spikes/s, dims (unit, feature[, condition]); a map
+        needs no ``low`` and ``high``.
     units
         Labels of the units, one panel each; all by default (at most 64).
     along
@@ -52,7 +52,8 @@ def tuning(
     Examples
     --------
     >>> import numpy as np, xarray as xr
-    >>> rate = xr.DataArray(np.ones((2, 5)), dims=("unit", "position"), coords={"position": np.linspace(0, 1, 5)})
+    >>> position = np.linspace(0.0, 1.0, 5)
+    >>> rate = xr.DataArray(np.ones((2, 5)), dims=("unit", "position"), coords={"position": position})
     >>> axes = tuning(xr.Dataset({"rate": rate, "low": 0.5 * rate, "high": 2 * rate}))
     >>> len(axes), axes[0].get_xlabel()
     (2, 'position')
