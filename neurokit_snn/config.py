@@ -100,7 +100,7 @@ class Config:
 
 
 def load(path: str | Path) -> Config:
-    """Read a TOML file.
+    r"""Read a TOML file.
 
     Parameters
     ----------
@@ -114,14 +114,14 @@ def load(path: str | Path) -> Config:
     Raises
     ------
     ConfigError
-        When the file is missing, is not TOML, or holds an unknown key or a value of the wrong type; names the key.
+        When the file is missing, is not TOML, or holds an unknown key or a value of the wrong type.
 
     Examples
     --------
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder) / "run.toml"
-    ...     _ = path.write_text("[data]\\nbin_width = 0.02\\n[models.glm]\\nclass = 'GLM'\\n")
+    ...     _ = path.write_text("[data]\nbin_width = 0.02\n[models.glm]\nclass = 'GLM'\n")
     ...     config = load(path)
     >>> config.data.bin_width, config.models["glm"].class_name
     (0.02, 'GLM')
