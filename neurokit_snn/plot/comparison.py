@@ -141,8 +141,10 @@ def unit_scores(scores: xr.Dataset, model: str, other: str, *, ax: Axes | None =
 
 
 def metric_label(scores: xr.Dataset, metric: str) -> str:
-    """Word a metric for an axis."""
-    return metric.replace("_", " ").replace("bits per spike", "bits/spike")
+    """Word a metric for an axis; the comparison carries it as the coordinate ``unit_label``."""
+    if "unit_label" in scores.coords:
+        return str(scores["unit_label"].sel(metric=metric).item())
+    return metric.replace("_", " ")
 
 
 def _arms(value: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
