@@ -11,7 +11,7 @@ from .kinematics import speed as speed
 from .laps import laps as laps
 from .observation import observed as observed
 from .observation import span as span
-from .ragged import concat_time as concat_time
+from .joining import concat_time as concat_time
 from .ragged import select_units as select_units
 from .ragged import slice_time as slice_time
 from .ragged import spike_times as spike_times
