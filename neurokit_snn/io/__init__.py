@@ -1,0 +1,5 @@
+"""Exchange formats: files and objects of others to recordings and back."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,120 @@
+"""What all readers of files made by others share: typed errors, no unpickling, half-open intervals."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from neurokit_snn.errors import FormatError, NeurokitError
+
+__all__ = ["existing", "load_npy", "wrapped"]
+
+
+@contextmanager
+def wrapped(path: str | os.PathLike[str], title: str, library: str, *, doing: str = "read") -> Iterator[None]:
+    """Turn whatever a foreign library raises inside the block into one `FormatError` that names the file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    title
+        Name of the format.
+    library
+        Name of the library that reads it.
+    doing
+        ``"read"`` or ``"write"``, for the message.
+
+    Examples
+    --------
+    >>> with wrapped("a.nwb", "NWB", "pynwb"):
+    ...     raise KeyError("units")
+    Traceback (most recent call last):
+    neurokit_snn.errors.FormatError: a.nwb: pynwb cannot read it as NWB (KeyError: 'units'); ...
+    """
+    remedy = "is it damaged, or another format?" if doing == "read" else "nothing was written; change what it names"
+    try:
+        yield
+    except (NeurokitError, MemoryError):
+        raise
+    except OSError as error:
+        # The disk's own complaints (no space, no permission) are not about the format.
+        if error.errno is not None and doing == "write":
+            raise
+        raise FormatError(f"{path}: {library} cannot {doing} it as {title} ({_line(error)}); {remedy}") from error
+    except Exception as error:
+        # Damaged files make a library fail in ways that nobody can list; all of them mean the same to the caller.
+        raise FormatError(f"{path}: {library} cannot {doing} it as {title} ({_line(error)}); {remedy}") from error
+
+
+def existing(path: str | os.PathLike[str], *, folder: bool = False) -> Path:
+    """Return ``path`` if it is there and is the file, or folder, that it should be.
+
+    Raises
+    ------
+    FormatError
+        When it is missing or is the other of the two.
+
+    Examples
+    --------
+    >>> existing("no_such_file.nwb")
+    Traceback (most recent call last):
+    neurokit_snn.errors.FormatError: no_such_file.nwb does not exist; check the path
+    """
+    found = Path(path)
+    if not found.exists():
+        raise FormatError(f"{found} does not exist; check the path")
+    if found.is_dir() != folder:
+        kinds = ("a folder", "a file") if found.is_dir() else ("a file", "a folder")
+        raise FormatError(f"{found} is {kinds[0]}, expected {kinds[1]}; check the path")
+    return found
+
+
+def load_npy(path: Path, *, kinds: str, ndim: int | tuple[int, ...]) -> np.ndarray:
+    """Return the array of a ``.npy`` file, which is never unpickled.
+
+    Parameters
+    ----------
+    path
+        File to read.
+    kinds
+        NumPy kinds of dtype that are accepted, as in ``"iu"``.
+    ndim
+        Number of dimensions that are accepted.
+
+    Raises
+    ------
+    FormatError
+        When the file is missing, damaged, holds pickled objects, or another dtype or shape than it should.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.save(f"{folder}/a.npy", np.arange(3))
+    ...     load_npy(Path(folder) / "a.npy", kinds="iu", ndim=1)
+    array([0, 1, 2])
+    """
+    if not path.is_file():
+        raise FormatError(f"{path} does not exist; the folder needs it")
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError, SyntaxError) as error:
+        raise FormatError(f"{path}: not a plain .npy array ({_line(error)}); is it damaged or pickled?") from error
+    allowed = (ndim,) if isinstance(ndim, int) else ndim
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds or array.ndim not in allowed:
+        what = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else "an archive"
+        raise FormatError(f"{path}: holds {what}, expected {_KINDS[kinds]} with {ndim} dimension(s); another format?")
+    return array
+
+
+_KINDS = {"iu": "integers", "iuf": "numbers", "f": "floats"}
+
+
+def _line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
