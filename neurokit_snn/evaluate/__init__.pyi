@@ -1,0 +1,4 @@
+from . import intervals as intervals
+from . import metrics as metrics
+from . import nulls as nulls
+from .scoring import score as score

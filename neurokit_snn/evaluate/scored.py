@@ -1,0 +1,135 @@
+"""A target beside its prediction: all that a metric may look at."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+import numpy as np
+import xarray as xr
+
+from neurokit_snn.errors import EvaluationError
+from neurokit_snn.models.conditioning import Target
+
+__all__ = ["Kind", "Null", "Scored", "kind_of", "period_of", "train_null"]
+
+Kind = Literal["counts", "calcium", "continuous", "circular", "categorical"]
+KINDS: tuple[Kind, ...] = ("counts", "calcium", "continuous", "circular", "categorical")
+DEGREES = ("deg", "degree", "degrees", "°")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Null:
+    """Mean and standard deviation of each unit over training data, in counts a bin (or calcium a sample), dims ``(unit,)``."""
+
+    mean: xr.DataArray
+    sd: xr.DataArray
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scored:
+    """One target, its prediction and what else scores need.
+
+    Parameters
+    ----------
+    target
+        True values ``(trial, time, unit)`` or, for behaviour, ``(trial, time[, axis])``.
+    mask
+        Which of them count, bool, the same dims or ``(trial, time)``.
+    kind
+        What the target is: ``counts``, ``calcium`` or the kind of the behaviour.
+    bin_width
+        Seconds.
+    mean
+        Predicted value in the units of the target (spikes a bin for counts), the dims of ``target``.
+    log_prob
+        Predictive log probability or density in nats, ``(trial, time, unit)``, ``(trial, time)`` or, for
+        models of tokens, ``(trial, window)``.
+    null
+        Mean and sd of the training data.
+    """
+
+    target: xr.DataArray
+    mask: xr.DataArray
+    kind: Kind
+    bin_width: float
+    mean: xr.DataArray | None = None
+    log_prob: xr.DataArray | None = None
+    null: Null | None = None
+
+    def has(self, part: str) -> bool:
+        """Whether ``mean``, ``log_prob`` or ``null`` is there."""
+        return getattr(self, part) is not None
+
+    def need_mean(self) -> xr.DataArray:
+        """The predicted mean, or an error."""
+        if self.mean is None:
+            raise EvaluationError(
+                f"the prediction holds no mean of {self.target.name}; pass what model.predict gives"
+            )
+        return self.mean
+
+    def need_log_prob(self) -> xr.DataArray:
+        """The log probability, or an error."""
+        if self.log_prob is None:
+            raise EvaluationError("log_prob is missing; pass what model.log_likelihood gives")
+        return self.log_prob
+
+    def need_null(self) -> Null:
+        """The mean and sd of the training data, or an error."""
+        if self.null is None:
+            raise EvaluationError("train is missing; pass the data whose mean is the null")
+        return self.null
+
+    def columns(self, values: xr.DataArray) -> xr.DataArray:
+        """Put values into dims ``(trial, time, column)``, the units or the axes of a behaviour being the columns."""
+        extra = [d for d in self.target.dims if d not in ("trial", "time")]
+        present = [d for d in extra if d in values.dims]
+        if not present:
+            return values.expand_dims("column", axis=-1)
+        if len(present) > 1:
+            raise EvaluationError(
+                f"{self.target.name} has dims {self.target.dims}; scores take one dim beside trial and time"
+            )
+        return values.rename({present[0]: "column"}).transpose("trial", "time", "column")
+
+
+def kind_of(values: xr.DataArray) -> Kind:
+    """What a variable of a binned dataset is: ``counts``, ``calcium`` or the ``kind`` attribute of a behaviour.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> kind_of(xr.DataArray([0.0], dims="time", name="behavior_heading", attrs={"kind": "circular"}))
+    'circular'
+    """
+    name = str(values.name)
+    kind = name if name in ("counts", "calcium") else values.attrs.get("kind", "continuous")
+    for known in KINDS:
+        if kind == known:
+            return known
+    raise EvaluationError(f"{name} is of kind {kind!r}; known kinds: {', '.join(KINDS)}")
+
+
+def period_of(values: xr.DataArray) -> float:
+    """Period of a circular variable: 360 where its units are degrees, else two pi."""
+    return 360.0 if str(values.attrs.get("units", "rad")).lower() in DEGREES else 2.0 * np.pi
+
+
+def train_null(asked: Target) -> Null | None:
+    """Mean and sd of each unit over the valid samples of training data; None for behaviour.
+
+    A unit that never fires in training gets half a spike over all of it, as a mean of zero would make any
+    later spike infinitely surprising.
+    """
+    if asked.name not in ("counts", "calcium"):
+        return None
+    over = [d for d in asked.values.dims if d != "unit"]
+    n = asked.mask.broadcast_like(asked.values).sum(over)
+    values = asked.values.where(asked.mask, 0)
+    mean = values.sum(over) / n
+    second = (values.astype(np.float64) ** 2).sum(over) / n
+    sd = np.sqrt((second - mean**2).clip(min=0.0))
+    if asked.name == "counts":
+        mean = mean.where(mean > 0, 0.5 / n)
+    return Null(mean=mean.compute(), sd=sd.compute())
