@@ -90,7 +90,7 @@ def raster(
     _unit_ticks(axes[0], labels)
     for one, name in zip(axes[1:], names, strict=True):
         _draw_behavior(one, name, tree["behavior"][name].to_dataset(), start, stop)
-    axes[-1].set(xlabel="time (s)", xlim=(start, stop))
+    axes[-1].set(xlabel="session time (s)", xlim=(start, stop))
     return axes
 
 
@@ -250,7 +250,7 @@ def _shade(ax: Axes, trials: xr.Dataset, start: float, stop: float) -> None:
     """Grey every trial in the window, in two greys by turns so that neighbours are told apart."""
     first, last = trials["start"].values, trials["stop"].values
     inside = np.flatnonzero((last > start) & (first < stop))
-    for turn, grey in enumerate(("0.93", "0.85")):
+    for turn, grey in enumerate(("0.94", "0.88")):
         bars = [(first[i], last[i] - first[i]) for i in inside[turn::2]]
         ax.broken_barh(
             bars, (0.0, 1.0), transform=ax.get_xaxis_transform(), color=grey, linewidth=0, zorder=0

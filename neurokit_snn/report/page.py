@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import io
-import os
-import platform
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from html import escape
-from importlib import metadata, resources
+from importlib import resources
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
@@ -20,8 +15,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from neurokit_snn.artefact import atomic_file
+from neurokit_snn.artefact.manifest import compose
 from neurokit_snn.errors import ConfigError
-from neurokit_snn.io._replace import replacing
 from neurokit_snn.report import html, words
 from neurokit_snn.report.tables import table
 
@@ -123,14 +119,21 @@ def write(
     figures = {name: _figure(folder, name, picture) for name, picture in drawn.items()}
     _replace(folder / "comparison.csv", rows.to_csv(index=False).encode())
     made = _provenance(config)
+    findings = [
+        f"{words.heading(task)[0]}. {words.finding(scores, reference=references[task])}"
+        for task, scores in comparisons.items()
+    ]
+    caveats = dict.fromkeys(note for scores in comparisons.values() for note in words.caveats(scores))
     body = "\n".join(
         [
+            html.section("In short", html.bullets(findings)),
             *(
                 _task_section(task, scores, references[task], rows, drawn, figures)
                 for task, scores in comparisons.items()
             ),
+            html.section("How to read these numbers", html.bullets([*caveats, *notes])),
             _recording_section(recording, data, drawn, figures),
-            _method_section(models, comparisons, made, notes),
+            _method_section(models, comparisons, made),
         ]
     )
     session = str(recording.attrs.get("session_id") or "one recording")
@@ -158,8 +161,6 @@ def _task_section(
         tables[0],
         html.folded(f"{len(tables) - 1} further metrics", "\n".join(tables[1:])) if tables[1:] else "",
         *(figures[name] for name, picture in drawn.items() if picture.task == task),
-        "<h3>How to read these numbers</h3>",
-        html.bullets(words.caveats(scores)),
     )
 
 
@@ -198,7 +199,6 @@ def _method_section(
     models: Mapping[str, Mapping[str, Any]],
     comparisons: Mapping[str, xr.Dataset],
     made: Mapping[str, Any],
-    notes: Sequence[str],
 ) -> str:
     asked = {
         f"{task}: {name}": " ".join(repr(model).split())
@@ -223,8 +223,6 @@ def _method_section(
         ),
         "<h3>Models</h3>",
         html.facts(asked),
-        "<h3>Caveats</h3>" if notes else "",
-        html.bullets(notes),
         html.manifest(made),
     )
 
@@ -287,30 +285,9 @@ def _figure(folder: Path, name: str, picture: Picture) -> str:
 
 
 def _provenance(config: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Everything needed to make the numbers again."""
-    import neurokit_snn
-
-    others = ("numpy", "scipy", "xarray", "scikit-learn", "matplotlib", "nemos", "jax")
-    found = {name: _version(name) for name in others}
-    return {
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": shlex.join([Path(sys.executable).name, *sys.argv]),
-        "versions": {
-            "neurokit_snn": neurokit_snn.__version__,
-            "python": platform.python_version(),
-            **{name: version for name, version in found.items() if version},
-        },
-        "platform": platform.platform(),
-        "threads": os.cpu_count(),
-        "config": dict(config or {}),
-    }
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return ""
+    """Everything needed to make the numbers again, as the manifest of an artefact words it."""
+    whole = compose(kind="report", files={}, config=config, seed=None, extra=None)
+    return {name: value for name, value in whole.items() if value not in (None, {})}
 
 
 def _page(*, title: str, lead: str, body: str, made: Mapping[str, Any]) -> str:
@@ -330,5 +307,5 @@ def _page(*, title: str, lead: str, body: str, made: Mapping[str, Any]) -> str:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    with replacing(path, overwrite=True) as partial:
+    with atomic_file(path, overwrite=True) as partial:
         partial.write_bytes(content)

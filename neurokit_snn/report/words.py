@@ -76,19 +76,19 @@ def finding(scores: xr.Dataset, *, reference: str) -> str:
 
 
 def caveats(scores: xr.Dataset) -> list[str]:
-    """List what the numbers of a comparison mean and do not mean, from the attributes it carries."""
+    """List what the numbers of a comparison mean and do not mean, from the attributes that it carries."""
     attrs = scores.attrs
     notes = [
         "Every score is of data that the model was not fitted to.",
-        f"Intervals are 95% and resample whole trials or blocks of time ({attrs.get('n_boot', 0)} resamples), "
-        "not single bins, because neighbouring bins are not independent. They say how a score would vary with "
-        "other stretches of this recording, not with another animal.",
+        "Intervals are 95% and resample whole trials or blocks of time "
+        f"({attrs.get('n_boot', 0)} resamples), not single bins: neighbouring bins are not independent. "
+        "They say how a score would vary with other stretches of this recording, not with another animal.",
     ]
     if attrs.get("task") != "decode" and "bits_per_spike" in scores["metric"].values:
         notes.append(
             "Bits per spike are the gain over a null that knows the mean rate of each unit "
-            f"({attrs.get('null') or 'over the evaluated data'}). At 0 a model is no better than that null; one "
-            "that has to learn the mean rate from training data falls below 0 where rates drift."
+            f"({attrs.get('null') or 'over the evaluated data'}). At 0 a model is no better than that null; "
+            "one that has to learn the mean rate from training data falls below 0 where rates drift."
         )
     if "gap" in attrs:
         notes.append(f"Training data closer than {float(attrs['gap']):g} s to a test trial were left out.")
