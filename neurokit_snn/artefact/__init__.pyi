@@ -1,0 +1,10 @@
+from .atomic import atomic_file as atomic_file
+from .netcdf import read_tree as read_tree
+from .netcdf import write_tree as write_tree
+from .reader import Artefact as Artefact
+from .reader import read as read
+from .repair import Finding as Finding
+from .repair import doctor as doctor
+from .store import load as load
+from .store import save as save
+from .writer import write as write
