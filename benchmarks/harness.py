@@ -7,7 +7,7 @@ A benchmark is a file with a ``main`` that returns the exit code::
                         peer="benchmarks.binning:prepare_peer", peer_name="pynapple 0.11.4", target=10.0)
         return exit_code([case])
 
-Only the standard library is imported here, because the children that measure memory and import time start from it.
+Only the standard library is imported here: the children that measure memory and import time start from it.
 """
 
 from __future__ import annotations
@@ -79,20 +79,22 @@ def run_case(
     bench, case
         Names for the line.
     ours, peer
-        Either a function without arguments, timed in this process; or ``"module:prepare"``, the name of a function
-        that prepares its input and returns the function to be timed. The named kind runs in a fresh interpreter each
-        time, where only the call of the returned function is timed and the peak memory of the whole is taken.
+        Either a function without arguments, timed in this process; or ``"module:prepare"``, the name of a
+        function that prepares its input and returns the function to be timed. The named kind runs in a fresh
+        interpreter each time, where only the call of the returned function is timed and the peak memory of
+        the whole is taken.
     target
-        The least ``peer_s / ours_s`` that holds the promise. Without a peer, the most seconds that we may take.
+        The least ``peer_s / ours_s`` that holds the promise; without a peer, the most seconds we may take.
     peer_name
         Library and version of the peer, for the line.
     repeats
-        Runs of each side, the median of which counts; at least 5. A peer that takes more than 10 s runs 3 times.
+        Runs of each side, of which the median counts; at least 5. Where the peer takes over 10 s, 3 runs.
     kwargs
         Given to the named prepare functions; must be JSON.
     agree
-        Judge of ``(our value, the peer's value)``, called after every pair of runs. A case whose two sides disagree
-        does not hold, however fast. Values of named functions travel as JSON: return a digest, not the array.
+        Judge of ``(our value, the peer's value)``, called after every pair of runs. A case whose two sides
+        disagree does not hold, however fast. Values of named functions travel as JSON: return a digest, not
+        the array.
     less_memory
         Whether our peak memory must also lie below the peer's.
     slope
@@ -112,7 +114,8 @@ def run_case(
             if side is not None:
                 runs[name].append(_measure(side, kwargs or {}))
         if agree is not None:
-            same = same and bool(agree(runs["ours"][-1].value, runs["peer"][-1].value if peer is not None else None))
+            theirs = runs["peer"][-1].value if peer is not None else None
+            same = bool(agree(runs["ours"][-1].value, theirs)) and same
     result = _judge(bench, case, runs, peer_name, target, same=same, less_memory=less_memory, slope=slope)
     print(json.dumps(asdict(result)), flush=True)
     if not same:
@@ -204,8 +207,8 @@ def _measure_in_child(side: str, kwargs: Mapping[str, Any]) -> _Run:
 def _peak_mb() -> float:
     """Peak resident memory of this process.
 
-    Linux keeps ``ru_maxrss`` across exec, so that the child of a large parent would report the parent's peak; the
-    high-water mark in /proc belongs to the new program alone.
+    Linux keeps ``ru_maxrss`` across exec, so that the child of a large parent would report the parent's peak;
+    the high-water mark in /proc belongs to the new program alone.
     """
     status = Path("/proc/self/status")
     if status.exists():
@@ -216,7 +219,7 @@ def _peak_mb() -> float:
 
 
 def _child(side: str, kwargs: str, answer: str) -> None:
-    """Prepare, time one call, write seconds, peak memory and value; this is what runs in the fresh interpreter."""
+    """Prepare, time one call, write seconds, peak memory and value: what runs in the fresh interpreter."""
     module, _, name = side.partition(":")
     timed = getattr(importlib.import_module(module), name)(**json.loads(kwargs))
     gc.collect()

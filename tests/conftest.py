@@ -1,4 +1,4 @@
-"""What every test shares: bounded hypothesis runs, a headless matplotlib, guards on global state, real data."""
+"""What every test shares: bounded hypothesis runs, headless matplotlib, guards on global state, real data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ hypothesis.settings.register_profile(
     database=None,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
-hypothesis.settings.register_profile("thorough", parent=hypothesis.settings.get_profile("ci"), max_examples=500)
+hypothesis.settings.register_profile(
+    "thorough", parent=hypothesis.settings.get_profile("ci"), max_examples=500
+)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
@@ -30,7 +32,7 @@ def _global_state() -> dict[str, object]:
     state: dict[str, object] = {
         "numpy.geterr": np.geterr(),
         "numpy.get_printoptions": {key: repr(value) for key, value in np.get_printoptions().items()},
-        "numpy.random": repr(np.random.get_state(legacy=False)["state"]["key"].sum()),
+        "numpy.random": np.random.get_state(legacy=False)["state"]["key"].tobytes(),  # noqa: NPY002
         "os.getcwd": os.getcwd(),
     }
     # Looked up, never imported: a guard must not load what the test did not.
@@ -55,7 +57,9 @@ def _global_state_is_kept() -> Iterator[None]:
     before = _global_state()
     yield
     after = _global_state()
-    changed = [f"{name}: {before[name]!r} -> {after[name]!r}" for name in before if before[name] != after[name]]
+    changed = [
+        f"{name}: {before[name]!r} -> {after[name]!r}" for name in before if before[name] != after[name]
+    ]
     assert not changed, "the test changed global state: " + "; ".join(changed)
 
 

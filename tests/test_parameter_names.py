@@ -1,0 +1,161 @@
+"""One name for one thing: no two parameters of the public API are spelled alike, none is a known synonym."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import itertools
+import pkgutil
+from collections import defaultdict
+from collections.abc import Iterator
+
+import pytest
+
+import neurokit_snn
+
+# The house name, and what other packages call it.
+SYNONYMS = {
+    "seed": {"random_state", "rng_seed", "random_seed", "key"},
+    "bin_width": {"bin_size", "binsize", "dt", "binwidth", "bin_length", "resolution"},
+    "start": {"t_start", "tstart", "t0", "begin", "onset"},
+    "stop": {"t_stop", "tstop", "t1", "end", "offset_time"},
+    "gap": {"embargo", "purge", "guard"},
+    "folds": {"n_folds", "n_splits", "nfolds", "k_folds"},
+    "progress": {"verbose", "progress_bar", "show_progress", "pbar"},
+    "overwrite": {"force", "exist_ok", "clobber", "replace"},
+    "path": {"filename", "file_name", "filepath", "file_path", "fname"},
+    "n_jobs": {"workers", "n_workers", "num_workers", "processes"},
+    "unit": {"neuron", "cell", "cluster"},
+    "draws": {"n_draws", "n_samples", "num_samples"},
+}
+
+# Pairs that look alike and are different things; each with its reason.
+ALLOWED: dict[frozenset[str], str] = {}
+
+COUNT_WORDS = {"n", "num", "nb", "number", "nr", "count"}
+FILLERS = {"of", "the", "per", "in", "to"}
+
+
+def _tokens(name: str) -> tuple[str, ...]:
+    """Words of a name without their order, number or filler: n_step, num_steps and step_count are one."""
+    words = []
+    for word in name.lower().strip("_").split("_"):
+        if word in FILLERS:
+            continue
+        if word in COUNT_WORDS:
+            words.append("#")
+        elif len(word) > 3 and word.endswith("s") and not word.endswith("ss"):
+            words.append(word[:-1])
+        else:
+            words.append(word)
+    return tuple(sorted(words))
+
+
+def _one_edit_apart(left: str, right: str) -> bool:
+    """Whether one inserted, deleted or replaced letter, or two letters swapped, makes one name the other."""
+    if abs(len(left) - len(right)) > 1 or left == right:
+        return False
+    if len(left) == len(right):
+        differ = [at for at, (a, b) in enumerate(zip(left, right, strict=True)) if a != b]
+        if len(differ) == 2:
+            first, second = differ
+            return second == first + 1 and left[first] == right[second] and left[second] == right[first]
+        return len(differ) == 1
+    short, long = sorted((left, right), key=len)
+    return any(long[:at] + long[at + 1 :] == short for at in range(len(long)))
+
+
+def near_duplicates(names: set[str]) -> set[frozenset[str]]:
+    """Pairs of names that a user would mix up."""
+    pairs = set()
+    for left, right in itertools.combinations(sorted(names), 2):
+        alike = _tokens(left) == _tokens(right)
+        joined = "".join(_tokens(left)), "".join(_tokens(right))
+        # Short names are one letter apart by chance (x and y, low and how); long ones by carelessness.
+        if alike or (min(map(len, joined)) >= 5 and _one_edit_apart(*joined)):
+            pairs.add(frozenset((left, right)))
+    return pairs
+
+
+def _public_modules() -> Iterator[object]:
+    yield neurokit_snn
+    for info in pkgutil.walk_packages(neurokit_snn.__path__, "neurokit_snn."):
+        if not any(part.startswith("_") for part in info.name.split(".")):
+            module = importlib.import_module(info.name)
+            if hasattr(module, "__all__"):
+                yield module
+
+
+def _signatures(thing: object, name: str) -> Iterator[tuple[str, inspect.Signature]]:
+    """Of a function; of a class, its constructor's and its public methods'."""
+    if inspect.isfunction(thing):
+        yield name, inspect.signature(thing)
+    elif inspect.isclass(thing):
+        yield name, inspect.signature(thing)
+        for attribute in vars(thing):
+            if not attribute.startswith("_") and inspect.isroutine(method := getattr(thing, attribute)):
+                yield f"{name}.{attribute}", inspect.signature(method)
+
+
+def _api_parameters() -> dict[str, set[str]]:
+    """Each parameter name of the public API, with the functions and methods that have it."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for module in _public_modules():
+        for name in module.__all__:
+            thing = getattr(module, name)
+            if not getattr(thing, "__module__", "").startswith("neurokit_snn"):
+                continue
+            place = f"{thing.__module__.removeprefix('neurokit_snn.')}.{name}"
+            for where, signature in _signatures(thing, place):
+                for parameter in signature.parameters.values():
+                    if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                        found[parameter.name].add(where)
+    found.pop("self", None)
+    return dict(found)
+
+
+@pytest.fixture(scope="module")
+def parameters() -> dict[str, set[str]]:
+    return _api_parameters()
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [("n_step", "num_steps"), ("unit", "units"), ("bin_width", "width_bin"), ("smoothing", "smoothng")],
+)
+def test_the_check_notices(left, right):
+    assert near_duplicates({left, right}) == {frozenset((left, right))}
+
+
+@pytest.mark.parametrize(
+    ("left", "right"), [("x", "y"), ("start", "stop"), ("low", "now"), ("n_units", "n_trials")]
+)
+def test_the_check_lets_different_names_be(left, right):
+    assert near_duplicates({left, right}) == set()
+
+
+def test_the_walk_sees_functions_classes_and_methods(parameters):
+    assert {"bin_width", "seed", "path", "folds"} <= set(parameters)
+    assert any(where.endswith(".fit") for where in parameters["seed"])
+
+
+def test_no_near_duplicates(parameters):
+    found = near_duplicates(set(parameters))
+    told = {
+        " and ".join(sorted(pair)): {name: sorted(parameters[name])[:4] for name in pair}
+        for pair in found - set(ALLOWED)
+    }
+    assert told == {}
+
+
+def test_no_stale_exceptions(parameters):
+    assert set(ALLOWED) <= near_duplicates(set(parameters))
+
+
+def test_no_synonyms_of_house_names(parameters):
+    told = {
+        f"{other} (say {name})": sorted(parameters[other])[:4]
+        for name, others in SYNONYMS.items()
+        for other in sorted(others & set(parameters))
+    }
+    assert told == {}
