@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
 from neurokit_snn.errors import FormatError, NeurokitError
 
-__all__ = ["existing", "load_npy", "wrapped"]
+__all__ = ["existing", "load_npy", "moment", "wrapped"]
 
 
 @contextmanager
@@ -72,6 +73,29 @@ def existing(path: str | os.PathLike[str], *, folder: bool = False) -> Path:
         kinds = ("a folder", "a file") if found.is_dir() else ("a file", "a folder")
         raise FormatError(f"{found} is {kinds[0]}, expected {kinds[1]}; check the path")
     return found
+
+
+def moment(start: str) -> datetime | None:
+    """Return the root attribute ``start`` as a time; one without a zone is taken as UTC, an empty one is None.
+
+    Raises
+    ------
+    FormatError
+        When it is no ISO 8601 time.
+
+    Examples
+    --------
+    >>> moment("2026-11-21T10:00:00").isoformat()
+    '2026-11-21T10:00:00+00:00'
+    """
+    if not start:
+        return None
+    try:
+        found = datetime.fromisoformat(start)
+    except ValueError as error:
+        raise FormatError(f"start = {start!r} is no ISO 8601 time; write it as 2026-11-21T10:00:00+00:00") from error
+    # UTC rather than the zone of this machine: the same recording must not mean another time elsewhere.
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def load_npy(path: Path, *, kinds: str, ndim: int | tuple[int, ...]) -> np.ndarray:

@@ -70,6 +70,10 @@ class Outgoing:
         """Return a variable that the format shows but does not hold exactly."""
         return np.asarray(self.nodes[path].variables[name].values)
 
+    def keep(self, path: str, *names: str) -> None:
+        """Note that the format does not hold these variables exactly after all."""
+        self._taken -= {(path, name) for name in names}
+
     def seconds(self, path: str, name: str) -> np.ndarray:
         """Return times in session seconds; taken only where the node is on the session clock already."""
         label = self.nodes[path].attrs.get("clock")
@@ -104,7 +108,8 @@ class Outgoing:
                     "attrs": dict(variable.attrs),
                     "coordinate": name in node.coords,
                 }
-                if (path, name) not in self._taken:
+                # Formats lose track of what is empty (a table without rows has no types), so that is kept as well.
+                if (path, name) not in self._taken or variable.size == 0:
                     if _is_label(path, name, variable, node):
                         spec["values"] = np.asarray(variable.values)
                     else:

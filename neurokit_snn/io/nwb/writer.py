@@ -15,8 +15,7 @@ import xarray as xr
 from neurokit_snn._extras import require
 from neurokit_snn.artefact import plain
 from neurokit_snn.artefact.atomic import atomic_file
-from neurokit_snn.errors import FormatError
-from neurokit_snn.io.foreign import wrapped
+from neurokit_snn.io.foreign import moment, wrapped
 from neurokit_snn.io.layout import Outgoing
 from neurokit_snn.io.nwb.draft import LAYOUT, Draft, safe_name
 from neurokit_snn.io.nwb.series import (
@@ -98,15 +97,8 @@ def session_fields(attrs: dict[str, Any]) -> dict[str, Any]:
     FormatError
         When ``start`` is no ISO 8601 time.
     """
-    start = attrs.get("start", "")
-    try:
-        moment = datetime.fromisoformat(start) if start else EPOCH
-    except ValueError as error:
-        raise FormatError(f"start = {start!r} is no ISO 8601 time; write it as 2026-11-21T10:00:00+00:00") from error
-    # NWB wants a time zone; a time without one is taken as UTC rather than as that of this machine.
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return {
-        "session_start_time": moment,
+        "session_start_time": moment(attrs.get("start", "")) or EPOCH,
         "session_description": attrs.get("source") or "recording without a description",
         "session_id": attrs.get("session_id") or None,
         "related_publications": (attrs["citation"],) if attrs.get("citation") else None,
