@@ -97,11 +97,11 @@ class RecordingAccessor:
 
         return recording.align(self._tree, bin_width, to=to, **options)
 
-    def laps(self, position: str = "position", **options: Any) -> xr.Dataset:
+    def laps(self, **options: Any) -> xr.Dataset:
         """See `neurokit_snn.recording.laps`."""
         from neurokit_snn import recording
 
-        return recording.laps(self._tree, position, **options)
+        return recording.laps(self._tree, **options)
 
     def raster(self, **options: Any) -> np.ndarray:
         """See `neurokit_snn.plot.raster`."""
