@@ -4,9 +4,9 @@ Every kernel releases the GIL, and `count_spikes` spreads disjoint pieces of the
 That is used in place of numba's own parallel loops because those share one thread pool per process, which
 some platforms abort when two threads (of dask, say) enter it, or when the process forks.
 
-A grid of bins is passed as arrays: bin ``k`` of trial ``i`` begins at ``origin[i] + offsets[first[i] + k]``
-and ends where bin ``k + 1`` begins. The offsets are computed once, by numpy, so that every kernel compares
-with the very same numbers.
+A `Grid` reaches the compiled loops as arrays: bin ``k`` of trial ``i`` begins at ``origin[i] +
+offsets[first[i] + k]`` and ends where bin ``k + 1`` begins. The offsets are computed once, by numpy, so that
+every kernel compares with the very same numbers.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from neurokit_snn.recording.grid import Grid
 
 __all__ = ["count_spikes", "mark_observed"]
 
@@ -151,11 +153,7 @@ def count_spikes(
     first_row: Ints,
     last_row: Ints,
     *,
-    origin: Floats,
-    first: Ints,
-    offsets: Floats,
-    low: Ints,
-    high: Ints,
+    grid: Grid,
     out: NDArray[np.int32],
     parallel: bool = True,
 ) -> None:
@@ -167,23 +165,21 @@ def count_spikes(
         Spike times in seconds, sorted within each unit's rows.
     first_row, last_row
         ``(unit,)``: the rows ``first_row[u]:last_row[u]`` of ``times`` belong to unit ``u``.
-    origin, first, offsets
-        The grid, see the head of this module; ``(trial,)``, ``(trial,)`` and ``(edge,)``.
-    low, high
-        ``(trial,)``: the bins ``low[i]:high[i]`` of each trial are filled.
+    grid
+        The bins; those that do not exist are left alone.
     out
         ``(trial, time, unit)`` int32, added to in place.
     parallel
         Whether to use several threads. False inside a dask task, which is one of several already.
     """
-    slabs = _slabs(low, high)
+    slabs = _slabs(grid.low, grid.high)
     if not slabs.size or not times.size or not first_row.size:
         return
     block = max(8, BYTES_PER_BLOCK // (out.itemsize * first_row.size))
     threads = _threads() if parallel else 1
     per_call = max(1, min(SLABS_PER_CALL, -(-len(slabs) // (4 * threads)))) if threads > 1 else len(slabs)
     kernel = _compiled(_count)
-    fixed = (times, first_row, last_row, origin, first, offsets)
+    fixed = (times, first_row, last_row, grid.origin, grid.first, grid.offsets)
     calls = [(*fixed, slabs[i : i + per_call], block, out) for i in range(0, len(slabs), per_call)]
     _run(kernel, calls, threads)
 
@@ -194,9 +190,7 @@ def mark_observed(
     first_row: Ints,
     last_row: Ints,
     *,
-    origin: Floats,
-    first: Ints,
-    offsets: Floats,
+    grid: Grid,
     slack: float,
     out: NDArray[np.bool_],
 ) -> None:
@@ -208,11 +202,12 @@ def mark_observed(
         ``(interval,)`` seconds, the intervals of one unit after those of another, disjoint within a unit.
     first_row, last_row
         ``(unit,)``: which rows of ``start`` and ``stop`` belong to each unit.
-    origin, first, offsets
-        The grid, see the head of this module.
+    grid
+        The bins.
     slack
         Seconds by which an edge may lie outside, to forgive rounding.
     out
         ``(trial, time, unit)`` bool, False on entry where nothing is to be marked, changed in place.
     """
-    _compiled(_mark)(start, stop, first_row, last_row, origin, first, offsets, slack, out)
+    rows = (start, stop, first_row, last_row)
+    _compiled(_mark)(*rows, grid.origin, grid.first, grid.offsets, slack, out)

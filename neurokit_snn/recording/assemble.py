@@ -125,7 +125,7 @@ def node_at(tree: xr.DataTree, path: str) -> xr.Dataset:
         beside = ", ".join(map(str, family.children)) if family is not None else ""
         full = f"/{parent}/{name}" if parent else f"/{name}"
         raise RecordingError(f"the recording has no {full}; /{parent} holds: {beside or 'nothing'}")
-    return family[name].to_dataset(inherit=False)
+    return _dataset(tree, path)
 
 
 def trial_columns(table: xr.Dataset, dim: str, *, drop: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -160,7 +160,9 @@ def trial_columns(table: xr.Dataset, dim: str, *, drop: tuple[str, ...] = ()) ->
 
 
 def _dataset(tree: xr.DataTree, path: str) -> xr.Dataset:
-    return tree[path].to_dataset(inherit=False)
+    node = tree[path]
+    assert isinstance(node, xr.DataTree)
+    return node.to_dataset(inherit=False)
 
 
 def _chosen(tree: xr.DataTree, family: str, which: Which) -> list[str]:

@@ -97,6 +97,12 @@ def whole_bins(duration: ArrayLike, bin_width: float) -> Ints:
     return np.maximum(np.floor(np.asarray(duration, np.float64) / bin_width + SLACK), 0).astype(np.int64)
 
 
+def _multiples(n: int, bin_width: float) -> Floats:
+    """Return the edges of ``n`` bins that begin at 0."""
+    edges: Floats = np.arange(n + 1) * np.float64(bin_width)
+    return edges
+
+
 def intervals_grid(start: ArrayLike, stop: ArrayLike, bin_width: float) -> Grid:
     """Return the grid of intervals that each begin a count of their own; the last partial bin is left out.
 
@@ -116,7 +122,7 @@ def intervals_grid(start: ArrayLike, stop: ArrayLike, bin_width: float) -> Grid:
     high = whole_bins(np.atleast_1d(np.asarray(stop, np.float64)) - origin, bin_width)
     n_bins = int(high.max(initial=0))
     zero = np.zeros(origin.size, np.int64)
-    return Grid(origin, zero, np.arange(n_bins + 1) * bin_width, n_bins, zero, high, bin_width)
+    return Grid(origin, zero, _multiples(n_bins, bin_width), n_bins, zero, high, bin_width)
 
 
 def windows_grid(start: ArrayLike, stop: ArrayLike, bin_width: float, bins_per_window: int) -> Grid:
@@ -142,12 +148,12 @@ def windows_grid(start: ArrayLike, stop: ArrayLike, bin_width: float, bins_per_w
     begin = np.atleast_1d(np.asarray(start, np.float64))
     fits = whole_bins(np.atleast_1d(np.asarray(stop, np.float64)) - begin, bin_width) // bins_per_window
     nth = np.arange(fits.sum()) - np.repeat(np.cumsum(fits) - fits, fits)
-    n_edges = int(fits.max(initial=1)) * bins_per_window + 1
+    n_edges = int(fits.max(initial=1)) * bins_per_window
     high = np.full(nth.size, bins_per_window, np.int64)
     return Grid(
         origin=np.repeat(begin, fits),
         first=nth * bins_per_window,
-        offsets=np.arange(n_edges) * bin_width,
+        offsets=_multiples(n_edges, bin_width),
         n_bins=bins_per_window,
         low=np.zeros(nth.size, np.int64),
         high=high,
@@ -179,7 +185,7 @@ def events_grid(
     """
     origin = np.atleast_1d(np.asarray(times, np.float64))
     n_bins = int(whole_bins(window[1] - window[0], bin_width))
-    offsets = window[0] + np.arange(n_bins + 1) * bin_width
+    offsets: Floats = window[0] + _multiples(n_bins, bin_width)
     # A spike at the instant of the event belongs to the bin that begins there.
     offsets[np.abs(offsets) < SLACK * bin_width] = 0.0
     grid = Grid(

@@ -117,14 +117,16 @@ class Observed:
         last = np.cumsum(sizes)
         self.n_units = sizes.size
         self._rows = (last - sizes, last)
-        self._bounds = tuple(intervals[name].values.astype(np.float64) for name in ("start", "stop"))
+        self._start = intervals["start"].values.astype(np.float64)
+        self._stop = intervals["stop"].values.astype(np.float64)
 
     def mask(self, grid: Grid) -> NDArray[np.bool_]:
         """Return ``(trial, time, unit)``: whether the unit was observed during the whole bin."""
         out = np.zeros((grid.origin.size, grid.n_bins, self.n_units), bool)
         if grid.n_bins:
-            bins = {"origin": grid.origin, "first": grid.first, "offsets": grid.offsets}
-            mark_observed(*self._bounds, *self._rows, **bins, slack=SLACK * grid.bin_width, out=out)
+            mark_observed(
+                self._start, self._stop, *self._rows, grid=grid, slack=SLACK * grid.bin_width, out=out
+            )
         return out
 
 
@@ -158,10 +160,8 @@ def count(
     """
     start, stop = (spikes.start, spikes.stop) if rows is None else (rows[:, 0], rows[:, 1])
     out = np.zeros((grid.origin.size, grid.n_bins, start.size), np.int32)
-    bins = {"origin": grid.origin, "first": grid.first, "offsets": grid.offsets}
-    bounds = {"low": grid.low, "high": grid.high}
     for times, first, last in spikes.read(np.ascontiguousarray(start), np.ascontiguousarray(stop)):
-        count_spikes(times, first, last, **bins, **bounds, out=out, parallel=parallel)
+        count_spikes(times, first, last, grid=grid, out=out, parallel=parallel)
     if observed is not None:
         out *= observed.mask(grid)
     return out

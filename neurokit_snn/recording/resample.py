@@ -267,7 +267,8 @@ def behavior_on_bins(
     gap = default_gap(time, bin_width) if max_gap is None else float(max_gap)
     columns = raw.reshape(raw.shape[0], -1).astype(np.float64)
     out, valid = on_columns(rule, time, columns, edges, max_gap=gap)
-    return out.reshape(*out.shape[:2], *raw.shape[1:]), valid.all(axis=-1), attrs
+    complete = np.asarray(valid.all(axis=-1))
+    return out.reshape(*out.shape[:2], *raw.shape[1:]), complete, attrs
 
 
 def frames(time: Floats, edges: Floats) -> tuple[Ints, Bools]:

@@ -334,9 +334,10 @@ def _split(
         near[test] = True
         train = np.flatnonzero(~near)
         if not train.size:
+            others = start.size - test.size
             raise SplitError(
-                f"{kind}: fold {i} has nothing left to learn from: the other {start.size - test.size} trials all "
-                f"lie within {gap:g} s of a test trial; give a smaller gap, fewer folds, or more and shorter trials"
+                f"{kind}: fold {i} has nothing left to learn from: the other {others} trials all lie within "
+                f"{gap:g} s of a test trial; give a smaller gap, fewer folds, or more and shorter trials"
             )
         made.append(Fold(train, test))
     return Split(tuple(made), kind, float(gap))
