@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from neurokit_snn.errors import RecordingError
+from neurokit_snn.recording.rules import listed
 from neurokit_snn.recording.schema import NodeSpec, datasets, find_spec, from_datasets
 from neurokit_snn.recording.validate import problems
 
@@ -128,7 +129,7 @@ def to_session_clock(tree: xr.DataTree) -> xr.DataTree:
         return tree
     out = from_datasets({**nodes, **mapped})
     if found := problems(out):
-        raise RecordingError(f"on the session clock: {found[0]} (or check slope and offset in /clocks)")
+        raise RecordingError(listed(found, "on the session's clock (check slope and offset in /clocks)"))
     return out
 
 

@@ -9,6 +9,7 @@ import xarray as xr
 
 from neurokit_snn.errors import RecordingError
 from neurokit_snn.recording.ragged import join
+from neurokit_snn.recording.rules import listed
 from neurokit_snn.recording.schema import NodeSpec, datasets, find_spec, from_datasets
 from neurokit_snn.recording.validate import problems
 
@@ -52,7 +53,7 @@ def concat_time(parts: Sequence[xr.DataTree]) -> xr.DataTree:
     joined = {path: _join_node(path, [part[path] for part in nodes]) for path in nodes[0]}
     out = from_datasets(joined)
     if found := problems(out):
-        raise RecordingError(f"concat_time: joined, {found[0]}; parts must follow each other in time without overlap")
+        raise RecordingError(listed(found, "concat_time: the parts must follow each other without overlap; joined"))
     return out
 
 
@@ -81,11 +82,10 @@ def _join_node(path: str, parts: list[xr.Dataset]) -> xr.Dataset:
 def _same_frame(path: str, i: int, first: xr.Dataset, other: xr.Dataset) -> None:
     """Raise unless two parts of a node have the same attributes, variables, types and attributes of variables."""
     where = f"concat_time: {path} of parts 0 and {i}"
-    bare = [xr.Dataset(attrs=part.attrs) for part in (first, other)]
-    if not bare[0].identical(bare[1]):
-        keys = {*first.attrs, *other.attrs}
-        key = next(k for k in keys if not bare[0].assign_attrs({}).attrs.get(k) is other.attrs.get(k))
-        raise RecordingError(f"{where}: attributes differ ({key!r}); give both the same")
+    for key in [*first.attrs, *other.attrs]:
+        ours, theirs = (xr.Dataset(attrs={key: part.attrs[key]} if key in part.attrs else {}) for part in (first, other))
+        if not ours.identical(theirs):
+            raise RecordingError(f"{where}: attributes differ ({key!r}); give both the same")
     if differ := sorted(map(str, set(first.variables) ^ set(other.variables))):
         raise RecordingError(f"{where}: variable {differ[0]!r} is in only one of them; give both the same")
     for name, variable in first.variables.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ import xarray as xr
 from neurokit_snn.recording.blocks import blocks
 from neurokit_snn.recording.schema import BEHAVIOR_KINDS, NodeSpec
 
-__all__ = ["Problem", "clocks_known", "content", "not_str", "runs", "units_agree"]
+__all__ = ["Problem", "clocks_known", "content", "listed", "not_str", "runs", "units_agree"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,14 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.node} [{self.rule}] {self.message}; {self.remedy}"
+
+
+def listed(found: Sequence[Problem], name: str) -> str:
+    """Message about one problem (one line) or several (numbered, one line each)."""
+    if len(found) == 1:
+        return f"{name}: {found[0]}"
+    lines = "\n".join(f"  {i}. {problem}" for i, problem in enumerate(found, start=1))
+    return f"{name}: {len(found)} problems\n{lines}"
 
 
 def not_str(values: np.ndarray) -> int | None:

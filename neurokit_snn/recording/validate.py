@@ -15,7 +15,7 @@ import xarray as xr
 
 from neurokit_snn.errors import RecordingError, UnitsWarning
 from neurokit_snn.recording import rules
-from neurokit_snn.recording.rules import Problem
+from neurokit_snn.recording.rules import Problem, listed
 from neurokit_snn.recording.schema import (
     NODES,
     ROOT_ATTRS,
@@ -62,7 +62,7 @@ def validate(tree: xr.DataTree, *, name: str = "recording") -> None:
     """
     found, doubts = _inspect(tree)
     if found:
-        raise RecordingError(_message(found, name))
+        raise RecordingError(listed(found, name))
     for doubt in doubts:
         warnings.warn(f"{name}: {doubt}", UnitsWarning, stacklevel=2)
 
@@ -88,13 +88,6 @@ def problems(tree: xr.DataTree) -> list[Problem]:
     [('/trials', 'trials.reversed', 0)]
     """
     return _inspect(tree)[0]
-
-
-def _message(found: list[Problem], name: str) -> str:
-    if len(found) == 1:
-        return f"{name}: {found[0]}"
-    listed = "\n".join(f"  {i}. {problem}" for i, problem in enumerate(found, start=1))
-    return f"{name}: {len(found)} problems\n{listed}"
 
 
 def _inspect(tree: xr.DataTree) -> tuple[list[Problem], list[str]]:
