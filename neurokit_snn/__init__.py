@@ -6,8 +6,8 @@ Examples
 --------
 >>> import neurokit_snn as nk
 >>> recording = nk.recording.build(spikes={0: [0.1, 0.2], 1: [0.15]})
->>> recording["units"].sizes["unit"]
-2
+>>> recording.nk.bin(0.1, start=0.0, stop=0.3)["counts"].sum("time").values.tolist()
+[[2, 1]]
 """
 
 import lazy_loader as _lazy
@@ -15,4 +15,6 @@ import lazy_loader as _lazy
 __version__ = "0.1.0.dev0"
 
 __getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)
-__all__ = [*__all__, "__version__"]
+
+# After the lazy names, which it uses: registers `.nk` on DataTree and Dataset.
+from neurokit_snn import accessor as _accessor  # noqa: E402, F401
