@@ -105,6 +105,8 @@ def on_session_clock(tree: xr.DataTree) -> xr.DataTree:
             f"expected a recording (xarray.DataTree), got {type(tree).__name__}; "
             "make one with recording.build"
         )
+    if "spikes" in tree.children:
+        lazy.Spikes(_dataset(tree, "spikes"))  # says so if the runs do not fit the spikes
     return to_session_clock(tree)
 
 
