@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import hashlib
 import importlib.metadata
 import os
@@ -181,11 +182,16 @@ def _versions() -> dict[str, str]:
     versions = {"python": platform.python_version(), "neurokit_snn": __version__}
     for library in _LIBRARIES:
         if _MODULES.get(library, library) in sys.modules:
-            try:
-                versions[library] = importlib.metadata.version(library)
-            except importlib.metadata.PackageNotFoundError:
-                versions[library] = "unknown"
+            versions[library] = _version(library)
     return versions
+
+
+@functools.cache
+def _version(library: str) -> str:
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def _threads() -> dict[str, int | str | None]:
