@@ -77,7 +77,7 @@ class CompareConfig:
     draws: int = 100  # posterior draws a score averages
     block: float = 10.0  # seconds of the blocks that the intervals resample
     n_boot: int = 2000
-    n_jobs: int = 1
+    n_jobs: int | None = None  # processes; None for one
     baselines: bool = True  # add the standing baselines of the task
 
 

@@ -41,7 +41,7 @@ def raster(
     recording
         A recording (see `neurokit_snn.recording.build`).
     start, stop
-        Part of session time to draw [s]; all of it by default.
+        Part of session time to draw, seconds; all of it by default.
     units
         Labels of the units to draw, from the bottom row up; all by default.
     behavior
@@ -58,7 +58,7 @@ def raster(
     Raises
     ------
     NeurokitError
-        When a unit or behaviour is unknown, or ``ax`` holds another number of Axes.
+        When a unit or behaviour is unknown, start is not before stop, or ``ax`` has another length.
 
     Examples
     --------
@@ -72,6 +72,8 @@ def raster(
     tree = to_session_clock(recording)
     first, last = span(tree)
     start, stop = first if start is None else float(start), last if stop is None else float(stop)
+    if not start < stop:
+        raise NeurokitError(f"start {start} s is not before stop {stop} s; give a stretch of the recording")
     names = _behavior_names(tree, behavior)
     axes = axes_array(
         ax,
@@ -113,7 +115,7 @@ def event_raster(
     unit
         Label of the unit.
     to
-        ``"events/NAME"``, ``"trials/COLUMN"`` or times in session seconds.
+        ``"events/NAME"``, ``"trials/COLUMN"`` or times in session seconds; a missing one (NaN) has no row.
     window
         Seconds before and after each event.
     by
@@ -144,6 +146,8 @@ def event_raster(
         raise NeurokitError(f"window {window} is empty; give (seconds before, seconds after)")
     tree = to_session_clock(recording)
     times, groups, word = _events(tree, to, by)
+    known = np.isfinite(times)
+    times, groups = times[known], None if groups is None else groups[known]
     spikes = spike_times(tree, unit)
     values = [None] if groups is None else list(dict.fromkeys(np.sort(groups).tolist()))
     (one,) = axes_array(ax, 1, what="an event raster", size=(4.2, 3.2))

@@ -35,8 +35,8 @@ def tuning(
     units
         Labels of the units, one panel each; all by default (at most 64).
     along
-        The dim on the horizontal axis; by default the first one with a coordinate of real numbers. A further
-        such dim makes the picture a map; any other dim becomes one line for each of its values.
+        The dim on the horizontal axis; by default the first one with a coordinate of more than 7 numbers.
+        A further such dim makes the picture a map; any other dim becomes one line for each of its values.
     ax
         One Axes a unit, or None for a new figure.
 
@@ -91,7 +91,9 @@ def _dims(curves: xr.Dataset, along: str | None) -> tuple[list[str], list[str]]:
     if "rate" not in curves or "unit" not in curves["rate"].dims:
         raise NeurokitError("tuning curves need a variable 'rate' with a dim 'unit'")
     dims = [str(dim) for dim in curves["rate"].dims if dim != "unit"]
-    real = [dim for dim in dims if dim in curves.coords and curves[dim].dtype.kind == "f"]
+    numbers = [dim for dim in dims if dim in curves.coords and curves[dim].dtype.kind == "f"]
+    # Conditions may be numbers too (a direction of -1 and 1), but they are never more than there are colours.
+    real = [dim for dim in numbers if curves.sizes[dim] > len(PALETTE)] or numbers[-1:]
     if along is not None:
         if along not in dims:
             raise NeurokitError(f"along={along!r} is no dim of the curves; they have {', '.join(dims)}")

@@ -80,9 +80,9 @@ def caveats(scores: xr.Dataset) -> list[str]:
     attrs = scores.attrs
     notes = [
         "Every score is of data that the model was not fitted to.",
-        "Intervals are 95% and resample whole trials or blocks of time "
-        f"({attrs.get('n_boot', 0)} resamples), not single bins: neighbouring bins are not independent. "
-        "They say how a score would vary with other stretches of this recording, not with another animal.",
+        f"Intervals: {attrs.get('interval') or '95%, over blocks'}, {attrs.get('n_boot', 0)} resamples. "
+        "Blocks are resampled whole, because neighbouring bins are not independent. The intervals say how a "
+        "score would vary with other stretches of such a recording, not with another animal.",
     ]
     if attrs.get("task") != "decode" and "bits_per_spike" in scores["metric"].values:
         notes.append(
