@@ -65,14 +65,16 @@ def finding(scores: xr.Dataset, *, reference: str) -> str:
     best = ranked[0]
     own = part.sel(model=best)
     value = with_interval(float(own["value"]), float(own["low"]), float(own["high"]))
-    text = f"Best is {best}: {value} {metric_label(scores, metric)}."
+    text = f"Best is “{best}”: {value} {metric_label(scores, metric)}."
     if len(ranked) == 1:
         return text
     other = reference if reference != best else ranked[1]
     pair = part.sel(model=best, other=other)
     diff, low, high = (float(pair[name]) for name in ("diff", "diff_low", "diff_high"))
     end = "leaves out 0." if low > 0 or high < 0 else "holds 0, so these data do not tell the two apart."
-    return f"{text} Its paired difference to {other} is {with_interval(diff, low, high)}; the interval {end}"
+    return (
+        f"{text} Its paired difference to “{other}” is {with_interval(diff, low, high)}; the interval {end}"
+    )
 
 
 def caveats(scores: xr.Dataset) -> list[str]:
