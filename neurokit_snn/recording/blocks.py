@@ -37,6 +37,7 @@ def blocks(values: xr.Variable | xr.DataArray, *, size: int = BLOCK) -> Iterator
     start = 0
     for stop in stops:
         if stop > start:
-            # A slice of a lazily opened variable reads that slice only and leaves no copy of the whole behind.
+            # A slice of a lazily opened variable reads that slice only and leaves no copy of the whole
+            # behind.
             yield start, np.asarray(variable[start:stop].values)
         start = stop

@@ -44,28 +44,30 @@ def build(
     Parameters
     ----------
     spikes
-        ``{unit: times}`` with sorted times (the order of the units is kept); or ``(times, unit_of_spike)``, two flat
-        arrays in any order, which are sorted; or a Dataset in the layout of ``/spikes``. Units are int or str.
+        ``{unit: times}`` with sorted times (the order of the units is kept); or ``(times, unit_of_spike)``,
+        two flat arrays in any order, which are sorted; or a Dataset in the layout of ``/spikes``. Units are
+        int or str.
     units
-        Columns per unit: a DataFrame or mapping of columns (labels in a column ``unit`` or in a named or non-default
-        index, else one row per unit of ``spikes`` in its order) or a Dataset with coordinate ``unit``. Labelled rows
-        decide the order of the units and may name silent ones.
+        Columns per unit: a DataFrame or mapping of columns (labels in a column ``unit`` or in a named or
+        non-default index, else one row per unit of ``spikes`` in its order) or a Dataset with coordinate
+        ``unit``. Labelled rows decide the order of the units and may name silent ones.
     trials
-        DataFrame, mapping or Dataset with ``start``, ``stop`` and any columns; or an array (trial, 2). Rows are put
-        in order of start; a column ``trial`` gives labels.
+        DataFrame, mapping or Dataset with ``start``, ``stop`` and any columns; or an array (trial, 2). Rows
+        are put in order of start; a column ``trial`` gives labels.
     epochs
         ``{name: array (interval, 2) or table with start and stop}``.
     events
         ``{name: times or table with a column time}``.
     behavior, signals
-        ``{name: DataArray with coordinate time | (time, value) | mapping with time, value and any of units, kind,
-        dims, coords, clock, attrs}``. ``value`` is (time, ...), for signals (time, channel).
+        ``{name: DataArray with coordinate time | (time, value) | mapping with time, value and any of units,
+        kind, dims, coords, clock, attrs}``. ``value`` is (time, ...), for signals (time, channel).
     calcium
         The same for one array (time, unit).
     stimulus
         ``{name: frames}`` as for behaviour, (time, y, x[, channel]); or ``{name: table with time, x, y, p}``.
     observation
-        ``{unit: array (interval, 2)}``, half open: when each unit was observed. Touching intervals are joined.
+        ``{unit: array (interval, 2)}``, half open: when each unit was observed. Touching intervals are
+        joined.
     clocks
         ``{label: (slope, offset)}`` or ``{label: fit_clock(...)}``: t_session = slope * t + offset.
     truth
@@ -80,8 +82,8 @@ def build(
     Returns
     -------
     recording
-        The tree, validated. A node on another clock says so with ``clock`` (an entry of the mapping, or an attribute
-        of the table, DataArray or Dataset).
+        The tree, validated. A node on another clock says so with ``clock`` (an entry of the mapping, or an
+        attribute of the table, DataArray or Dataset).
 
     Raises
     ------
@@ -174,7 +176,7 @@ def _unit_table(units: Any) -> tuple[xr.Dataset, np.ndarray | None]:
     table = coerce.table(units, "unit", "/units")
     if "unit" in table.coords:
         return table, coerce.labels(table["unit"].values, "/units")
-    index = getattr(units, "index", None)
+    index: Any = getattr(units, "index", None)
     default = (
         index is None
         or isinstance(units, xr.Dataset)
@@ -248,7 +250,7 @@ def _spikes(flat: _Runs, order: np.ndarray, *, drop: bool) -> xr.Dataset:
 
 
 def _observation(data: Any, order: np.ndarray, attrs: dict[str, Any]) -> xr.Dataset:
-    """Return the node /observation, on the clock of the spikes, with touching intervals of one unit joined."""
+    """Return the node /observation, on the clock of the spikes, touching intervals of a unit joined."""
     if isinstance(data, xr.Dataset):
         return data
     if not isinstance(data, Mapping):
@@ -262,7 +264,7 @@ def _observation(data: Any, order: np.ndarray, attrs: dict[str, Any]) -> xr.Data
     for unit in order.tolist():
         if unit not in data:
             raise RecordingError(
-                f"/observation: nothing for unit {unit!r}; give its intervals (an empty list if never observed)"
+                f"/observation: nothing for unit {unit!r}; give its intervals ([] if never observed)"
             )
         rows = coerce.intervals(data[unit], "interval", f"/observation unit {unit!r}")
         begin, end = rows["start"].values, rows["stop"].values

@@ -1,6 +1,7 @@
 """Several clocks in one recording: maps between them, and how to find them from shared pulses.
 
-A node on another clock names it in ``attrs["clock"]``; ``/clocks`` holds t_session = slope * t + offset for each.
+A node on another clock names it in ``attrs["clock"]``; ``/clocks`` holds t_session = slope * t + offset for
+each.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ import xarray as xr
 
 from neurokit_snn.errors import RecordingError
 from neurokit_snn.recording.rules import listed
-from neurokit_snn.recording.schema import NodeSpec, datasets, find_spec, from_datasets
+from neurokit_snn.recording.schema import NodeSpec, datasets, find_spec, from_datasets, node
 from neurokit_snn.recording.validate import problems
 
 __all__ = ["affine", "first_at", "fit_clock", "to_session_clock"]
 
 
 def affine(tree: xr.DataTree, path: str) -> tuple[float, float]:
-    """Return ``(slope, offset)`` from the clock of a node to the session's; (1.0, 0.0) for a node without one.
+    """Return ``(slope, offset)`` from the clock of a node to the session's, (1.0, 0.0) where it has none.
 
     Parameters
     ----------
@@ -38,19 +39,22 @@ def affine(tree: xr.DataTree, path: str) -> tuple[float, float]:
     --------
     >>> from neurokit_snn import recording
     >>> tree = recording.build(
-    ...     behavior={"x": {"time": [0.0, 1.0], "value": [1.0, 2.0], "clock": "camera"}}, clocks={"camera": (1.0, 5.0)}
-    ... )
+    ...     behavior={"x": {"time": [0.0, 1.0], "value": [1.0, 2.0], "clock": "camera"}},
+    ...     clocks={"camera": (1.0, 5.0)}, ... )
     >>> affine(tree, "/behavior/x")
     (1.0, 5.0)
     """
-    clock = tree[path].attrs.get("clock")
+    clock = node(tree, path).attrs.get("clock")
     if clock is None:
         return 1.0, 0.0
-    known = tree["clocks"]["clock"].values.tolist() if "clocks" in tree.children else []
-    if clock not in known:
-        raise RecordingError(f"{path}: clock {clock!r} is not in /clocks {known}; add it or remove the attribute")
+    clocks = node(tree, "/clocks") if "clocks" in tree.children else None
+    known = [] if clocks is None else clocks["clock"].values.tolist()
+    if clocks is None or clock not in known:
+        raise RecordingError(
+            f"{path}: clock {clock!r} is not in /clocks {known}; add it or remove the attribute"
+        )
     row = known.index(clock)
-    return float(tree["clocks"]["slope"].values[row]), float(tree["clocks"]["offset"].values[row])
+    return float(clocks["slope"].values[row]), float(clocks["offset"].values[row])
 
 
 def first_at(instant: float, slope: float, offset: float) -> float:
@@ -92,8 +96,8 @@ def to_session_clock(tree: xr.DataTree) -> xr.DataTree:
     Returns
     -------
     recording
-        A recording in which no node names a clock; ``/clocks`` is kept for the record. The same object when no node
-        was on another clock.
+        A recording in which no node names a clock; ``/clocks`` is kept for the record. The same object when
+        no node was on another clock.
 
     Raises
     ------
@@ -105,25 +109,24 @@ def to_session_clock(tree: xr.DataTree) -> xr.DataTree:
     >>> from neurokit_snn import recording
     >>> tree = recording.build(
     ...     events={"lick": {"time": [1.0, 2.0]}},
-    ...     behavior={"x": {"time": [0.0, 1.0], "value": [1.0, 2.0], "clock": "camera"}}, clocks={"camera": (2.0, 5.0)}
-    ... )
+    ...     behavior={"x": {"time": [0.0, 1.0], "value": [1.0, 2.0], "clock": "camera"}},
+    ...     clocks={"camera": (2.0, 5.0)}, ... )
     >>> to_session_clock(tree)["behavior/x"]["time"].values
     array([5., 7.])
     """
     nodes = datasets(tree)
     mapped: dict[str, xr.Dataset] = {}
-    for path, node in nodes.items():
-        spec = find_spec(path, node)
-        if not isinstance(spec, NodeSpec) or not spec.clocked or node.attrs.get("clock") is None:
+    for path, content in nodes.items():
+        spec = find_spec(path, content)
+        if not isinstance(spec, NodeSpec) or not spec.clocked or content.attrs.get("clock") is None:
             continue
         slope, offset = affine(tree, path)
         for field in spec.fields:
             if field.kind == "seconds":
-                old = node.variables[field.name]
-                new = xr.Variable(old.dims, old.data * slope + offset, old.attrs)
-                is_coordinate = field.name in node.coords
-                node = node.assign_coords({field.name: new}) if is_coordinate else node.assign({field.name: new})
-        mapped[path] = node.assign_attrs()
+                old = content.variables[field.name]
+                new = {field.name: xr.Variable(old.dims, old.data * slope + offset, old.attrs)}
+                content = content.assign_coords(new) if field.name in content.coords else content.assign(new)
+        mapped[path] = content.assign_attrs()
         del mapped[path].attrs["clock"]
     if not mapped:
         return tree
@@ -136,9 +139,9 @@ def to_session_clock(tree: xr.DataTree) -> xr.DataTree:
 def fit_clock(theirs: Any, ours: Any, *, tolerance: float = 0.005, max_drift: float = 1e-3) -> xr.Dataset:
     """Find the map from another clock to the session's from pulses that both recorded.
 
-    Pulses may be missing, or extra, on either side: short stretches of ``theirs`` are laid along ``ours`` to find
-    where they can belong, each candidate is grown from its neighbourhood to the whole recording, and the line is
-    fitted by least squares to pairs that are each other's nearest, leaving out outliers.
+    Pulses may be missing, or extra, on either side: short stretches of ``theirs`` are laid along ``ours`` to
+    find where they can belong, each candidate is grown from its neighbourhood to the whole recording, and
+    the line is fitted by least squares to pairs that are each other's nearest, leaving out outliers.
 
     Parameters
     ----------
@@ -152,14 +155,15 @@ def fit_clock(theirs: Any, ours: Any, *, tolerance: float = 0.005, max_drift: fl
     Returns
     -------
     fit
-        Scalars ``slope``, ``offset`` (t_ours = slope * t_theirs + offset), ``residual_sd`` and ``max_residual``
-        (seconds, of the pairs used) and ``n_matched``. Goes into ``build(clocks={label: fit})``.
+        Scalars ``slope``, ``offset`` (t_ours = slope * t_theirs + offset), ``residual_sd`` and
+        ``max_residual`` (seconds, of the pairs used) and ``n_matched``. Goes into ``build(clocks={label:
+        fit})``.
 
     Raises
     ------
     RecordingError
-        When times are not increasing seconds, fewer than half of the pulses of the shorter side can be matched, or
-        two different alignments match equally well (evenly spaced pulses with the ends missing).
+        When times are not increasing seconds, fewer than half of the pulses of the shorter side can be
+        matched, or two different alignments match equally well (evenly spaced pulses with the ends missing).
 
     Examples
     --------
@@ -172,8 +176,9 @@ def fit_clock(theirs: Any, ours: Any, *, tolerance: float = 0.005, max_drift: fl
     ratio = np.median(np.diff(ours)) / np.median(np.diff(theirs))
     # Half of a typical gap is as far as a neighbour can be told from the next one.
     near = min(tolerance, 0.25 * float(min(np.median(np.diff(ours)), np.median(np.diff(theirs)))))
-    fits = [_grow(theirs, ours, pair, near, max_drift) for pair in _candidates(theirs, ours, near, max_drift)]
-    fits = sorted((fit for fit in fits if fit is not None), key=lambda fit: (-fit.n, fit.sd))
+    pairs = _candidates(theirs, ours, near, max_drift)
+    grown = (_grow(theirs, ours, pair, near, max_drift) for pair in pairs)
+    fits = sorted((fit for fit in grown if fit is not None), key=lambda fit: (-fit.n, fit.sd))
     shorter = min(len(theirs), len(ours))
     if not fits or fits[0].n < max(3, (shorter + 1) // 2):
         hint = f"the typical interval differs {ratio:.4g}-fold: " if not 0.5 < ratio < 2 else ""
@@ -187,7 +192,7 @@ def fit_clock(theirs: Any, ours: Any, *, tolerance: float = 0.005, max_drift: fl
         if apart > 2 * near and other.n >= best.n and other.sd <= 2 * best.sd + near / 10:
             raise RecordingError(
                 f"fit_clock: offsets {best.offset:.6g} and {other.offset:.6g} s both match {best.n} pulses; "
-                "evenly spaced pulses do not say which: trim both to the same first pulse, or use irregular ones"
+                "evenly spaced pulses do not say which: trim both to the same pulses or use irregular ones"
             )
     values = {"slope": best.slope, "offset": best.offset, "residual_sd": best.sd, "max_residual": best.worst}
     out = xr.Dataset({**values, "n_matched": best.n})
@@ -214,7 +219,7 @@ def _pulses(values: Any, name: str) -> np.ndarray:
     bad = np.flatnonzero(~np.isfinite(times) | (np.diff(times, prepend=-np.inf) <= 0))
     if len(bad):
         raise RecordingError(
-            f"fit_clock: {name}[{bad[0]}] = {times[bad[0]]} is not after the pulse before; sort and drop repeats"
+            f"fit_clock: {name}[{bad[0]}] = {times[bad[0]]} is not after the one before; sort, drop repeats"
         )
     return times
 
@@ -236,14 +241,17 @@ def _candidates(theirs: np.ndarray, ours: np.ndarray, near: float, drift: float)
         right = np.clip(np.searchsorted(ours, points), 1, len(ours) - 1)
         distance = np.minimum(np.abs(points - ours[right - 1]), np.abs(ours[right] - points))
         hits = (distance <= near + drift * shape).sum(axis=1)
-        # Evenly spaced pulses fit everywhere; the places next to a common end are then the ones that can be whole.
+        # Evenly spaced pulses fit everywhere; the places next to a common end are then the ones that can be
+        # whole.
         likely = np.argsort(-hits, kind="stable")[:8]
         diagonal = [i, i + len(ours) - len(theirs)]
         pairs += [(i, j) for j in [*likely.tolist(), *diagonal] if 0 <= j < len(ours)]
     return list(dict.fromkeys(pairs))
 
 
-def _grow(theirs: np.ndarray, ours: np.ndarray, pair: tuple[int, int], near: float, drift: float) -> _Line | None:
+def _grow(
+    theirs: np.ndarray, ours: np.ndarray, pair: tuple[int, int], near: float, drift: float
+) -> _Line | None:
     """Fit the line around one pair, then in windows twice as wide until all pulses are in."""
     i, j = pair
     slope, at, to = 1.0, theirs[i], ours[j]

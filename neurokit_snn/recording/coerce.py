@@ -10,7 +10,7 @@ import xarray as xr
 
 from neurokit_snn.errors import RecordingError
 
-__all__ = ["attributes", "calcium", "column", "clocks", "events", "intervals", "labels", "sampled", "seconds"]
+__all__ = ["attributes", "calcium", "clocks", "column", "events", "intervals", "labels", "sampled", "seconds"]
 
 _AXES = ("x", "y", "z")
 
@@ -61,7 +61,10 @@ def column(values: Any) -> Any:
 
 def attributes(given: Mapping[Hashable, Any], **more: Any) -> dict[str, Any]:
     """Return attrs with lists as arrays (netCDF knows no lists); ``more`` wins, None is left out."""
-    merged = {**given, **{key: value for key, value in more.items() if value is not None}}
+    merged: dict[Hashable, Any] = {
+        **given,
+        **{key: value for key, value in more.items() if value is not None},
+    }
     return {str(k): np.asarray(v) if isinstance(v, (list, tuple)) else v for k, v in merged.items()}
 
 
@@ -78,7 +81,7 @@ def table(data: Any, dim: str, where: str) -> xr.Dataset:
         columns = {str(name): values for name, values in data.items()}
     else:
         raise RecordingError(
-            f"{where}: cannot read a {type(data).__name__}; give a DataFrame, a mapping of columns or a Dataset"
+            f"{where}: cannot read a {type(data).__name__}; give a DataFrame, a mapping or a Dataset"
         )
     arrays = {name: column(values) for name, values in columns.items()}
     sizes = {name: len(values) for name, values in arrays.items() if np.ndim(values) == 1}
@@ -184,7 +187,8 @@ def sampled(data: Any, name: str, dims: tuple[str, ...], where: str) -> xr.Datas
     ----------
     data
         DataArray with a coordinate ``time``; ``(time, value)``; a mapping with ``time``, ``value`` and any of
-        ``units``, ``kind``, ``dims``, ``coords``, ``clock``, ``attrs``; or a Dataset in the layout of the schema.
+        ``units``, ``kind``, ``dims``, ``coords``, ``clock``, ``attrs``; or a Dataset in the layout of the
+        schema.
     name
         Name of the variable in the schema.
     dims
@@ -235,7 +239,7 @@ def calcium(data: Any, units: np.ndarray | None) -> xr.Dataset:
 
 
 def clocks(data: Any) -> xr.Dataset:
-    """Return the node ``/clocks`` from ``{label: (slope, offset)}``, ``{label: fit_clock(...)}`` or a Dataset."""
+    """Return the node ``/clocks`` from ``{label: (slope, offset) or fit_clock(...)}`` or a Dataset."""
     if isinstance(data, xr.Dataset):
         return data
     if not isinstance(data, Mapping):

@@ -24,7 +24,8 @@ def concat_time(parts: Sequence[xr.DataTree]) -> xr.DataTree:
     Parameters
     ----------
     parts
-        Recordings in the order of time, as `slice_time` cuts them: the same nodes, units, clocks and attributes.
+        Recordings in the order of time, as `slice_time` cuts them: the same nodes, units, clocks and
+        attributes.
 
     Returns
     -------
@@ -49,11 +50,15 @@ def concat_time(parts: Sequence[xr.DataTree]) -> xr.DataTree:
     nodes = [datasets(part) for part in parts]
     for i, other in enumerate(nodes[1:], start=1):
         if differ := sorted(set(nodes[0]) ^ set(other)):
-            raise RecordingError(f"concat_time: {differ[0]} is in only one of parts 0 and {i}; give all parts the same nodes")
+            raise RecordingError(
+                f"concat_time: {differ[0]} is in only one of parts 0 and {i}; give all parts the same nodes"
+            )
     joined = {path: _join_node(path, [part[path] for part in nodes]) for path in nodes[0]}
     out = from_datasets(joined)
     if found := problems(out):
-        raise RecordingError(listed(found, "concat_time: the parts must follow each other without overlap; joined"))
+        raise RecordingError(
+            listed(found, "concat_time: the parts must follow each other without overlap; joined")
+        )
     return out
 
 
@@ -73,27 +78,30 @@ def _join_node(path: str, parts: list[xr.Dataset]) -> xr.Dataset:
             continue
         for i, piece in enumerate(pieces[1:], start=1):
             if not first.identical(piece):
-                raise RecordingError(f"concat_time: {name!r} of {path} differs between parts 0 and {i}; it must be equal")
+                raise RecordingError(
+                    f"concat_time: {name!r} of {path} differs between parts 0 and {i}; it must be equal"
+                )
         variables[name] = first
     coords = {name: variables.pop(name) for name in list(parts[0].coords)}
     return xr.Dataset(variables, coords=coords, attrs=parts[0].attrs)
 
 
 def _same_frame(path: str, i: int, first: xr.Dataset, other: xr.Dataset) -> None:
-    """Raise unless two parts of a node have the same attributes, variables, types and attributes of variables."""
+    """Raise unless two parts of a node have the same attributes, variables, types and dimensions."""
     where = f"concat_time: {path} of parts 0 and {i}"
     for key in [*first.attrs, *other.attrs]:
-        ours, theirs = (xr.Dataset(attrs={key: part.attrs[key]} if key in part.attrs else {}) for part in (first, other))
+        ours, theirs = (
+            xr.Dataset(attrs={key: part.attrs[key]} if key in part.attrs else {}) for part in (first, other)
+        )
         if not ours.identical(theirs):
             raise RecordingError(f"{where}: attributes differ ({key!r}); give both the same")
     if differ := sorted(map(str, set(first.variables) ^ set(other.variables))):
         raise RecordingError(f"{where}: variable {differ[0]!r} is in only one of them; give both the same")
     for name, variable in first.variables.items():
-        theirs = other.variables[name]
-        if variable.dtype.kind != theirs.dtype.kind or variable.dims != theirs.dims:
-            raise RecordingError(
-                f"{where}: {name!r} is {variable.dtype} {variable.dims} and {theirs.dtype} {theirs.dims}; convert one"
-            )
+        twin = other.variables[name]
+        if variable.dtype.kind != twin.dtype.kind or variable.dims != twin.dims:
+            kinds = f"{variable.dtype} {variable.dims} and {twin.dtype} {twin.dims}"
+            raise RecordingError(f"{where}: {name!r} is {kinds}; convert one")
 
 
 def _time_dim(node: xr.Dataset) -> str:
@@ -105,7 +113,9 @@ def _join_runs(path: str, parts: list[xr.Dataset]) -> xr.Dataset:
     first = parts[0]
     for i, part in enumerate(parts[1:], start=1):
         if not first.variables["unit"].identical(part.variables["unit"]):
-            raise RecordingError(f"concat_time: the units of {path} differ between parts 0 and {i}; select the same units")
+            raise RecordingError(
+                f"concat_time: the units of {path} differ between parts 0 and {i}; select the same units"
+            )
     sizes = np.stack([part["row_size"].values for part in parts])
     stops = np.cumsum(sizes, axis=1)
     names = [name for name in first.data_vars if name != "row_size"]

@@ -11,7 +11,7 @@ import xarray as xr
 
 from neurokit_snn.errors import RecordingError
 from neurokit_snn.recording.clocks import affine
-from neurokit_snn.recording.schema import NodeSpec, datasets, find_spec
+from neurokit_snn.recording.schema import NodeSpec, datasets, find_spec, node
 
 __all__ = ["observed", "restrict", "span", "total"]
 
@@ -27,8 +27,8 @@ def observed(tree: xr.DataTree) -> xr.Dataset:
     Returns
     -------
     intervals
-        ``start(interval)``, ``stop(interval)``, ``row_size(unit)`` and the coordinate ``unit``. Without a node
-        ``/observation`` every unit has the one interval [-inf, inf).
+        ``start(interval)``, ``stop(interval)``, ``row_size(unit)`` and the coordinate ``unit``. Without a
+        node ``/observation`` every unit has the one interval [-inf, inf).
 
     Examples
     --------
@@ -39,14 +39,14 @@ def observed(tree: xr.DataTree) -> xr.Dataset:
     """
     if "observation" in tree.children:
         slope, offset = affine(tree, "/observation")
-        node = tree["observation"].to_dataset(inherit=False).load()
-        attrs = {key: value for key, value in node.attrs.items() if key != "clock"}
+        content = node(tree, "/observation").load()
+        attrs = {key: value for key, value in content.attrs.items() if key != "clock"}
         start, stop = (
-            node[name].values if (slope, offset) == (1.0, 0.0) else node[name].values * slope + offset
+            content[name].values * slope + offset if "clock" in content.attrs else content[name].values
             for name in ("start", "stop")
         )
-        return _intervals(start, stop, node["row_size"].values, node["unit"].values).assign_attrs(attrs)
-    units = tree["units"]["unit"].values if "units" in tree.children else np.empty(0, dtype=np.int64)
+        return _intervals(start, stop, content["row_size"].values, content["unit"].values).assign_attrs(attrs)
+    units = node(tree, "/units")["unit"].values if "units" in tree.children else np.empty(0, dtype=np.int64)
     n = len(units)
     return _intervals(np.full(n, -np.inf), np.full(n, np.inf), np.ones(n, dtype=np.int64), units)
 
@@ -115,7 +115,7 @@ def total(intervals: xr.Dataset) -> xr.DataArray:
 
 
 def span(tree: xr.DataTree) -> tuple[float, float]:
-    """Return the least half-open stretch [start, stop) of session time that holds everything in the recording.
+    """Return the least half-open stretch [start, stop) of session time that holds everything.
 
     Parameters
     ----------
@@ -136,15 +136,15 @@ def span(tree: xr.DataTree) -> tuple[float, float]:
     (0.25, 2.0)
     """
     low, high = np.inf, -np.inf
-    for path, node in datasets(tree).items():
-        spec = find_spec(path, node)
+    for path, content in datasets(tree).items():
+        spec = find_spec(path, content)
         if not isinstance(spec, NodeSpec):
             continue
         slope, offset = affine(tree, path) if spec.clocked else (1.0, 0.0)
         for field in spec.fields:
-            if field.kind != "seconds" or not node.variables[field.name].size:
+            if field.kind != "seconds" or not content.variables[field.name].size:
                 continue
-            first, last = _extent(node, field.name)
+            first, last = _extent(content, field.name)
             first, last = first * slope + offset, last * slope + offset
             low = min(low, first)
             # A stop is outside its own half-open interval; every other instant must lie inside the span.
@@ -152,15 +152,15 @@ def span(tree: xr.DataTree) -> tuple[float, float]:
     return (low, high) if low < high else (0.0, 0.0)
 
 
-def _extent(node: xr.Dataset, name: str) -> tuple[float, float]:
+def _extent(content: xr.Dataset, name: str) -> tuple[float, float]:
     """Least and greatest value of times, which are sorted, or sorted within each run of ``row_size``."""
-    values = node.variables[name]
+    values = content.variables[name]
     if name == "stop" or values.size < 2:
         stops = np.asarray(values.values)
         return float(stops.min()), float(stops.max())
-    if "row_size" not in node.variables:
+    if "row_size" not in content.variables:
         return float(values[0].values), float(values[-1].values)
-    sizes = node.variables["row_size"].values
+    sizes = content.variables["row_size"].values
     last = np.cumsum(sizes)[sizes > 0] - 1
     first = last - sizes[sizes > 0] + 1
     return float(values[first].values.min()), float(values[last].values.max())
@@ -169,7 +169,7 @@ def _extent(node: xr.Dataset, name: str) -> tuple[float, float]:
 def _intervals(start: np.ndarray, stop: np.ndarray, row_size: np.ndarray, units: np.ndarray) -> xr.Dataset:
     if len(start) != int(row_size.sum()):
         raise RecordingError(
-            f"/observation: row_size sums to {row_size.sum()} but there are {len(start)} intervals; mend the node"
+            f"/observation: row_size sums to {row_size.sum()} but there are {len(start)} intervals"
         )
     return xr.Dataset(
         {

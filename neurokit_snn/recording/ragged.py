@@ -16,20 +16,28 @@ from neurokit_snn.errors import RecordingError
 from neurokit_snn.recording.blocks import blocks
 from neurokit_snn.recording.clocks import affine, first_at
 from neurokit_snn.recording.observation import restrict
-from neurokit_snn.recording.schema import NodeSpec, datasets, find_spec, from_datasets
+from neurokit_snn.recording.schema import NodeSpec, datasets, find_spec, from_datasets, node
 
-__all__ = ["count_before", "offsets", "select_units", "slice_time", "spike_times", "take_runs", "unit_of_spike"]
+__all__ = [
+    "count_before",
+    "offsets",
+    "select_units",
+    "slice_time",
+    "spike_times",
+    "take_runs",
+    "unit_of_spike",
+]
 
 
-def offsets(tree: xr.DataTree, *, node: str = "spikes") -> np.ndarray:
+def offsets(tree: xr.DataTree, *, path: str = "/spikes") -> np.ndarray:
     """Return where the run of each unit begins: unit i has the samples ``offsets[i]:offsets[i + 1]``.
 
     Parameters
     ----------
     tree
         A recording.
-    node
-        ``"spikes"`` or ``"observation"``.
+    path
+        ``"/spikes"`` or ``"/observation"``.
 
     Returns
     -------
@@ -42,9 +50,10 @@ def offsets(tree: xr.DataTree, *, node: str = "spikes") -> np.ndarray:
     >>> offsets(recording.build(spikes={"a": [0.1, 0.2], "b": [0.3]}))
     array([0, 2, 3])
     """
-    if node not in tree.children:
-        raise RecordingError(f"the recording has no /{node}; build it with {node}=")
-    return _starts(tree[node]["row_size"].values)
+    name = path.strip("/")
+    if name not in tree.children:
+        raise RecordingError(f"the recording has no {path}; build it with {name}=")
+    return _starts(node(tree, path)["row_size"].values)
 
 
 def unit_of_spike(tree: xr.DataTree) -> np.ndarray:
@@ -93,8 +102,9 @@ def spike_times(tree: xr.DataTree, unit: Any) -> np.ndarray:
     edges = offsets(tree)
     row = int(_positions(tree, [unit])[0])
     slope, offset = affine(tree, "/spikes")
-    times = np.asarray(tree["spikes"].variables["time"][edges[row] : edges[row + 1]].values)
-    return times if (slope, offset) == (1.0, 0.0) else times * slope + offset
+    content = node(tree, "/spikes")
+    times = np.asarray(content.variables["time"][edges[row] : edges[row + 1]].values)
+    return times * slope + offset if "clock" in content.attrs else times
 
 
 def select_units(tree: xr.DataTree, units: Any) -> xr.DataTree:
@@ -105,8 +115,9 @@ def select_units(tree: xr.DataTree, units: Any) -> xr.DataTree:
     tree
         A recording with units.
     units
-        Labels in the order wanted (one label is a list of one), or a boolean array (unit,). ``/units``, ``/spikes``,
-        ``/observation`` and ``/calcium`` follow; the free-form ``/truth`` and ``/extra`` are kept as they are.
+        Labels in the order wanted (one label is a list of one), or a boolean array (unit,). ``/units``,
+        ``/spikes``, ``/observation`` and ``/calcium`` follow; the free-form ``/truth`` and ``/extra`` are
+        kept as they are.
 
     Returns
     -------
@@ -126,7 +137,9 @@ def select_units(tree: xr.DataTree, units: Any) -> xr.DataTree:
     array([0.3])
     """
     if "units" not in tree.children:
-        raise RecordingError("the recording has no /units to choose from; build it with spikes=, units= or calcium=")
+        raise RecordingError(
+            "the recording has no /units to choose from; build it with spikes=, units= or calcium="
+        )
     rows = _positions(tree, units)
     nodes = datasets(tree)
     for path in ("/units", "/calcium"):
@@ -135,17 +148,18 @@ def select_units(tree: xr.DataTree, units: Any) -> xr.DataTree:
     for path in ("/spikes", "/observation"):
         if path in nodes:
             starts = _starts(nodes[path]["row_size"].values)
-            node = nodes[path]
-            nodes[path] = _recut(node, node["row_size"].isel(unit=rows), starts[rows], starts[rows + 1])
+            nodes[path] = _recut(
+                nodes[path], nodes[path]["row_size"].isel(unit=rows), starts[rows], starts[rows + 1]
+            )
     return from_datasets(nodes)
 
 
 def slice_time(tree: xr.DataTree, start: float, stop: float) -> xr.DataTree:
     """Return what happened in [start, stop), half open, on the session's clock.
 
-    Samples, spikes and events belong to the slice in which they are; trials and epochs, whole, to the slice in which
-    they start; observation intervals are clipped. Times are not shifted, nodes stay on their clocks, and a node that
-    loses all its rows stays as an empty one.
+    Samples, spikes and events belong to the slice in which they are; trials and epochs, whole, to the slice
+    in which they start; observation intervals are clipped. Times are not shifted, nodes stay on their
+    clocks, and a node that loses all its rows stays as an empty one.
 
     Parameters
     ----------
@@ -172,24 +186,26 @@ def slice_time(tree: xr.DataTree, start: float, stop: float) -> xr.DataTree:
     array([1, 0])
     """
     if not start < stop:
-        raise RecordingError(f"slice_time: start {start!r} is not before stop {stop!r}; give seconds, start < stop")
+        raise RecordingError(
+            f"slice_time: start {start!r} is not before stop {stop!r}; give seconds, start < stop"
+        )
     nodes = datasets(tree)
-    for path, node in nodes.items():
-        spec = find_spec(path, node)
+    for path, content in nodes.items():
+        spec = find_spec(path, content)
         if not isinstance(spec, NodeSpec) or not spec.clocked or spec.free:
             continue
         cuts = np.array([first_at(instant, *affine(tree, path)) for instant in (start, stop)])
         if path == "/observation":
-            nodes[path] = restrict(node.load(), *cuts)
+            nodes[path] = restrict(content.load(), *cuts)
         elif path == "/spikes":
-            starts = _starts(node["row_size"].values)
-            low, high = starts[:-1] + count_before(node.variables["time"], starts, cuts)
-            sizes = node["row_size"].copy(data=(high - low).astype(node["row_size"].dtype))
-            nodes[path] = _recut(node, sizes, low, high)
+            starts = _starts(content["row_size"].values)
+            low, high = starts[:-1] + count_before(content.variables["time"], starts, cuts)
+            sizes = content["row_size"].copy(data=(high - low).astype(content["row_size"].dtype))
+            nodes[path] = _recut(content, sizes, low, high)
         else:
-            times = node.variables["start" if "start" in node.variables else "time"]
+            times = content.variables["start" if "start" in content.variables else "time"]
             low, high = count_before(times, np.array([0, times.size]), cuts)[:, 0]
-            nodes[path] = node.isel({times.dims[0]: slice(int(low), int(high))})
+            nodes[path] = content.isel({times.dims[0]: slice(int(low), int(high))})
     return from_datasets(nodes)
 
 
@@ -253,7 +269,7 @@ def take_runs(values: xr.Variable, low: np.ndarray, high: np.ndarray) -> xr.Vari
 
 
 def join(pieces: Sequence[xr.Variable]) -> xr.Variable:
-    """Concatenate variables along their first dimension; lazy arrays stay lazy, attributes are the first's."""
+    """Concatenate variables along their first dimension; lazy arrays stay lazy, attrs are the first's."""
     if len(pieces) == 1:
         return pieces[0]
     if not any(piece.chunks for piece in pieces):
@@ -265,30 +281,34 @@ def _starts(sizes: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
 
 
-def _recut(node: xr.Dataset, row_size: xr.DataArray, low: np.ndarray, high: np.ndarray) -> xr.Dataset:
+def _recut(content: xr.Dataset, row_size: xr.DataArray, low: np.ndarray, high: np.ndarray) -> xr.Dataset:
     """Return a ragged node with the runs ``low:high`` for the units of ``row_size``."""
     runs = {
         name: take_runs(variable, low, high)
-        for name, variable in node.variables.items()
+        for name, variable in content.variables.items()
         if name not in ("row_size", "unit")
     }
-    variables = {name: runs.get(name, row_size.variable) for name in node.data_vars}
-    return xr.Dataset(variables, coords={"unit": row_size.coords["unit"]}, attrs=node.attrs)
+    variables = {name: runs.get(name, row_size.variable) for name in content.data_vars}
+    return xr.Dataset(variables, coords={"unit": row_size.coords["unit"]}, attrs=content.attrs)
 
 
 def _positions(tree: xr.DataTree, units: Any) -> np.ndarray:
     """Return the rows in /units of labels or of a boolean array."""
-    known = tree["units"]["unit"].values
+    known = node(tree, "/units")["unit"].values
     asked = np.atleast_1d(np.asarray(units))
     if asked.dtype == bool:
         if asked.shape != known.shape:
-            raise RecordingError(f"/units: {len(asked)} truth values for {len(known)} units; give one per unit")
+            raise RecordingError(
+                f"/units: {len(asked)} truth values for {len(known)} units; give one per unit"
+            )
         return np.flatnonzero(asked)
     row = {label: i for i, label in enumerate(known.tolist())}
-    labels = [label for label in asked.tolist()]
+    labels = asked.tolist()
     if missing := [label for label in labels if label not in row]:
         some = ", ".join(repr(label) for label in list(row)[:5]) + (", ..." if len(row) > 5 else "")
-        raise RecordingError(f"/units: no unit {', '.join(map(repr, missing[:5]))}; there are {len(row)}: {some}")
+        raise RecordingError(
+            f"/units: no unit {', '.join(map(repr, missing[:5]))}; there are {len(row)}: {some}"
+        )
     if len(set(labels)) < len(labels):
         twice = next(label for i, label in enumerate(labels) if label in labels[:i])
         raise RecordingError(f"/units: unit {twice!r} is asked for twice; name each unit once")

@@ -133,7 +133,7 @@ def units_agree(nodes: Mapping[str, xr.Dataset], *, missing: bool) -> Iterator[P
 
 
 def clocks_known(nodes: Mapping[str, xr.Dataset], *, broken: bool) -> Iterator[Problem]:
-    """Problems of the attribute ``clock`` across nodes; nothing is said of labels while /clocks itself is broken."""
+    """Problems of the attribute ``clock`` across nodes; a broken /clocks is not asked which labels it has."""
     known = nodes["/clocks"]["clock"].values.tolist() if "/clocks" in nodes else []
     for path, node in nodes.items():
         clock, family = node.attrs.get("clock"), path.split("/")[1]
@@ -180,7 +180,7 @@ def _row_size(path: str, node: xr.Dataset, dim: str) -> Iterator[Problem]:
 
 
 def _observation(node: xr.Dataset) -> Iterator[Problem]:
-    """Problems of the observation intervals: not finite, empty or reversed, unsorted, overlapping or touching."""
+    """Problems of observation intervals: not finite, empty, reversed, unsorted, overlapping, touching."""
     start, stop, sizes = node["start"].values, node["stop"].values, node["row_size"].values
     unit, labels = np.repeat(np.arange(len(sizes)), sizes), node["unit"].values.tolist()
     path = "/observation"
@@ -233,14 +233,14 @@ class _SpikeScan:
         if not (good := np.isfinite(block)).all():
             i = int(np.argmin(good))
             self._report("finite", offset + i, f"is {block[i]}", "drop the spike")
-        gaps = np.diff(block, prepend=self.last)
-        self.last = block[-1]
+        previous, self.last = self.last, block[-1]
+        gaps = np.diff(block, prepend=previous)
         inside = slice(*np.searchsorted(self.starts, (offset, offset + len(block))))
         gaps[np.unique(self.starts[:-1][inside]) - offset] = (
             np.nan
         )  # no interval before the first spike of a run
         if not (np.nanmin(gaps, initial=np.inf) > 0):
-            self._disorder(offset, block, gaps)
+            self._disorder(offset, block, gaps, previous)
         late = np.flatnonzero(gaps > 1.0)
         self.slow += np.bincount(
             np.searchsorted(self.starts, late + offset, side="right") - 1, minlength=len(self.slow)
@@ -255,15 +255,15 @@ class _SpikeScan:
             if self.observation is not None and not self.firsts:
                 self._observed(unit, run, max(offset, int(self.starts[unit])))
 
-    def _disorder(self, offset: int, block: np.ndarray, gaps: np.ndarray) -> None:
-        before = block - gaps
+    def _disorder(self, offset: int, block: np.ndarray, gaps: np.ndarray, previous: float) -> None:
         for rule, wrong, word, remedy in (
             ("sorted", gaps < 0, "comes after", "sort the times of each unit"),
             ("duplicates", gaps == 0, "repeats", 'keep one of them: build(..., duplicates="drop")'),
         ):
             if wrong.any():
                 i = int(np.argmax(wrong))
-                self._report(rule, offset + i, f"= {block[i]} {word} {before[i]:.17g}", remedy)
+                before = block[i - 1] if i else previous
+                self._report(rule, offset + i, f"= {block[i]} {word} {before}", remedy)
 
     def _observed(self, unit: int, run: np.ndarray, index: int) -> None:
         assert self.observation is not None
@@ -288,8 +288,8 @@ class _SpikeScan:
         if 2 * slow.sum() > many.sum():
             unit = self.labels[int(np.argmax(slow))]
             yield (
-                f"/spikes: most interspike intervals exceed 1 s in {slow.sum()} of {many.sum()} units (unit {unit!r} "
-                "first), so the times look like milliseconds; if they are, divide them by 1000"
+                f"/spikes: most interspike intervals exceed 1 s in {slow.sum()} of {many.sum()} units "
+                f"({unit!r} first), so the times look like milliseconds; if they are, divide them by 1000"
             )
         duration = np.where(many, self.end - self.begin, np.inf)
         fast = many & ((self.sizes - 1) > 1000.0 * duration)
@@ -297,6 +297,6 @@ class _SpikeScan:
             i = int(np.argmax(fast))
             rate = (self.sizes[i] - 1) / duration[i] if duration[i] > 0 else np.inf
             yield (
-                f"/spikes: unit {self.labels[i]!r} fires at {rate:.0f} spikes/s, above 1 kHz, so the times are not "
-                "seconds, or were divided by 1000 twice; give seconds"
+                f"/spikes: unit {self.labels[i]!r} fires at {rate:.0f} spikes/s, above 1 kHz, so the times "
+                "are not seconds, or were divided by 1000 twice; give seconds"
             )

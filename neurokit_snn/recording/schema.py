@@ -1,6 +1,7 @@
 """The schema of a recording, as data: which nodes there are, what they hold, and how they are ordered.
 
-`neurokit_snn.recording.validate` walks this table and `describe` prints it; nothing else states the layout in code.
+`neurokit_snn.recording.validate` walks this table and `describe` prints it; nothing else states the layout
+in code.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ __all__ = [
     "describe",
     "find_spec",
     "from_datasets",
+    "node",
 ]
 
 SCHEMA = "neurokit_snn.recording"
@@ -43,8 +45,8 @@ class Field:
     name, dims
         Name and dimensions of the variable; with ``more_dims`` further dimensions may follow.
     kind
-        ``seconds`` is float64 and finite, ``float`` any float, ``integer`` any integer, ``number`` bool, integer
-        or float, ``label`` integer or str and unique.
+        ``seconds`` is float64 and finite, ``float`` any float, ``integer`` any integer, ``number`` bool,
+        integer or float, ``label`` integer or str and unique.
     doc
         One line for the reader.
     required
@@ -186,7 +188,7 @@ _FAMILIES = {spec.family for spec in NODES if spec.path.endswith("/*")}
 
 
 def find_spec(path: str, dataset: xr.Dataset) -> NodeSpec | Literal["container"] | None:
-    """Return the specification of the node at ``path``, ``"container"`` for ``/behavior`` and its like, or None.
+    """Return the specification of a node, ``"container"`` for ``/behavior`` and its like, or None.
 
     Parameters
     ----------
@@ -233,10 +235,38 @@ def datasets(tree: xr.DataTree) -> dict[str, xr.Dataset]:
     for key, node in tree.subtree_with_keys:
         content = node.to_dataset(inherit=False)
         path = "/" if key in (".", "/") else f"/{key}"
-        # An empty node that is not a parent says something (an interval table of a slice); a bare parent does not.
+        # An empty node that is not a parent says something (an interval table of a slice); a bare parent
+        # does not.
         if path == "/" or content.variables or content.attrs or not node.children:
             out[path] = content
     return out
+
+
+def node(tree: xr.DataTree, path: str) -> xr.Dataset:
+    """Return the content of one node, without what it inherits.
+
+    Parameters
+    ----------
+    tree
+        A recording.
+    path
+        Path below its root, as in ``/behavior/position``.
+
+    Raises
+    ------
+    KeyError
+        When there is no such node.
+
+    Examples
+    --------
+    >>> from neurokit_snn import recording
+    >>> dict(node(recording.build(spikes={"a": [0.1, 0.2]}), "/spikes").sizes)
+    {'spike': 2, 'unit': 1}
+    """
+    found = tree[path.lstrip("/")]
+    if not isinstance(found, xr.DataTree):
+        raise KeyError(path)
+    return found.to_dataset(inherit=False)
 
 
 def from_datasets(nodes: Mapping[str, xr.Dataset]) -> xr.DataTree:
@@ -261,7 +291,7 @@ def describe() -> str:
     Examples
     --------
     >>> print(describe().splitlines()[0])
-    / (schema neurokit_snn.recording, version 1): attributes session_id, subject, start, source, licence, citation
+    / (schema neurokit_snn.recording, version 1): attributes session_id, subject, start, ...
     """
     lines = [f"/ (schema {SCHEMA}, version {SCHEMA_VERSION}): attributes {', '.join(ROOT_ATTRS)}"]
     for spec in NODES:

@@ -1,7 +1,8 @@
 """Everything that is wrong with a recording, in one error.
 
-The structure (nodes, variables, dimensions, types, attributes) is checked against the table in `schema`; what the
-numbers must obey is in `rules`. Long arrays are read block by block, so that a lazy recording stays small in memory.
+The structure (nodes, variables, dimensions, types, attributes) is checked against the table in `schema`;
+what the numbers must obey is in `rules`. Long arrays are read block by block, so that a lazy recording stays
+small in memory.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ def validate(tree: xr.DataTree, *, name: str = "recording") -> None:
     Warns
     -----
     UnitsWarning
-        When spike times look like milliseconds (more than half of the intervals of more than half of the units with
-        at least 10 spikes exceed 1 s) or a unit fires above 1 kHz.
+        When spike times look like milliseconds (more than half of the intervals of more than half of the
+        units with at least 10 spikes exceed 1 s) or a unit fires above 1 kHz.
 
     Examples
     --------
@@ -58,7 +59,7 @@ def validate(tree: xr.DataTree, *, name: str = "recording") -> None:
     >>> validate(tree)
     Traceback (most recent call last):
     ...
-    neurokit_snn.errors.RecordingError: recording: /spikes [spikes.sorted] unit 'a': time[1] = 0.1 comes after 0.2; ...
+    neurokit_snn.errors.RecordingError: recording: /spikes [spikes.sorted] unit 'a': time[1] = 0.1 comes ...
     """
     found, doubts = _inspect(tree)
     if found:
@@ -203,7 +204,8 @@ def _field(path: str, family: str, content: xr.Dataset, field: Field) -> Iterato
     more = dims[n:]
     allowed = field.more_dims if isinstance(field.more_dims, tuple) else more if field.more_dims else ()
     if dims[:n] != field.dims or more not in ((), allowed):
-        message = f"{field.name} has dimensions {dims}, expected {field.dims}{' and more' if field.more_dims else ''}"
+        and_more = " and more" if field.more_dims else ""
+        message = f"{field.name} has dimensions {dims}, expected {field.dims}{and_more}"
         yield Problem(path, f"{family}.dims", None, message, "rename or transpose them")
         return
     kind = getattr(variable.dtype, "kind", "?")

@@ -1,4 +1,4 @@
-"""What our own tests are made of, for yours: strategies, an exact comparison, the suite every model must pass."""
+"""What our own tests are made of, for yours: strategies, exact comparison, the suite for every model."""
 
 import lazy_loader as _lazy
 

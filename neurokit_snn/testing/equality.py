@@ -16,9 +16,9 @@ __all__ = ["assert_recordings_equal"]
 def assert_recordings_equal(actual: xr.DataTree, expected: xr.DataTree) -> None:
     """Raise AssertionError with the first difference between two recordings.
 
-    Nodes, variables, dimensions, types, attributes and values must be equal, floats to the bit (so that -0.0 is not
-    0.0, while any NaN is NaN). How str are stored (fixed width or objects), the order of nodes and variables, and
-    whether a number in an attribute is Python's or NumPy's do not matter.
+    Nodes, variables, dimensions, types, attributes and values must be equal, floats to the bit (so that -0.0
+    is not 0.0, while any NaN is NaN). How str are stored (fixed width or objects), the order of nodes and
+    variables, and whether a number in an attribute is Python's or NumPy's do not matter.
 
     Parameters
     ----------
@@ -53,8 +53,8 @@ def _differences(actual: Mapping[str, xr.Dataset], expected: Mapping[str, xr.Dat
             yield f"{path}: variable {name!r} is {'not expected' if name in other.variables else 'missing'}"
         for name in sorted(map(str, set(other.coords) ^ set(node.coords))):
             yield f"{path}: {name!r} is a coordinate in one of them only"
-        for name, variable in node.variables.items():
-            yield from _variable(f"{path}: {name}", other.variables[name], variable)
+        for key, variable in node.variables.items():
+            yield from _variable(f"{path}: {key}", other.variables[key], variable)
 
 
 def _attrs(place: str, actual: Mapping[Any, Any], expected: Mapping[Any, Any]) -> Iterator[str]:
@@ -78,11 +78,10 @@ def _variable(place: str, actual: xr.Variable, expected: xr.Variable) -> Iterato
     index = _first(ours, theirs)
     if index is not None:
         at = ", ".join(map(str, index))
-        yield (
-            f"{place}[{at}] is {ours[index].tolist()!r}, expected {theirs[index].tolist()!r}"
-            if _kind(ours) != "str"
-            else f"{place}[{at}] is {ours[index]!s}, expected {theirs[index]!s}"
+        found, wanted = (
+            str(v[index]) if _kind(v) == "str" else repr(v[index].tolist()) for v in (ours, theirs)
         )
+        yield f"{place}[{at}] is {found}, expected {wanted}"
     yield from _attrs(place, actual.attrs, expected.attrs)
 
 

@@ -31,12 +31,20 @@ FAMILIES = (
     "truth",
 )
 
-# Times are k * STEP + origin: neighbours are far enough apart for any clock, yet most are no round binary numbers and
-# many fall on the edges of bins of 2, 10 or 50 ms. A session is short, so that no train looks like milliseconds.
+# Times are k * STEP + origin: neighbours are far enough apart for any clock, yet most are no round binary
+# numbers and many fall on the edges of bins of 2, 10 or 50 ms. A session is short, so that no train looks
+# like milliseconds.
 STEP, TICKS = 0.002, 2000
 _ORIGINS = (0.0, -1.5, 4397.03, 1.0e5)
 _SLOPES = (1.0, 1.00005, 0.9998, 1.0 - 2.0**-20)
 _OFFSETS = (0.0, -3.7, 1234.5678)
+_KINDS = (
+    ("continuous", "f8"),
+    ("continuous", "f4"),
+    ("circular", "f8"),
+    ("categorical", "i4"),
+    ("categorical", "?"),
+)
 _TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=8)
 
 
@@ -46,7 +54,7 @@ def _ticks(least: int = 0, most: int = 12, *, high: int = TICKS) -> st.SearchStr
 
 
 def spike_trains(*, max_spikes: int = 30, duration: float = 4.0) -> st.SearchStrategy[np.ndarray]:
-    """Spike times of one unit: float64, strictly increasing, in [0, duration], at most 500 spikes/s, maybe none.
+    """Spike times of one unit: float64, increasing, within [0, duration], <= 500 spikes/s, maybe none.
 
     Parameters
     ----------
@@ -83,7 +91,7 @@ class _Session:
         return self.draw(st.sampled_from([None, *self.clocks]))
 
     def times(self, ticks: Iterable[int], clock: str | None) -> np.ndarray:
-        """Times of ticks on a clock; one tick gives the same bits wherever it is used."""
+        """Return the times of ticks on a clock; one tick gives the same bits wherever it is used."""
         session = np.array(list(ticks), dtype=np.float64) * STEP + self.origin
         if clock is None:
             return session
@@ -116,18 +124,19 @@ class _Session:
 def recordings(
     draw: Callable[..., Any], *, families: Collection[str] = FAMILIES, min_units: int = 0, max_units: int = 4
 ) -> xr.DataTree:
-    """Valid recordings of a few seconds, with everything odd that the schema allows.
+    """Draw a valid recording of a few seconds, with everything odd that the schema allows.
 
-    Empty units and none at all, int and str labels, overlapping trials, several clocks with drift, observation
-    intervals that end at a spike, behaviour of every kind with further dimensions and NaN, empty tables, non-ASCII
-    labels and attributes. None of them raises or warns in `recording.validate`.
+    Empty units and none at all, int and str labels, overlapping trials, several clocks with drift,
+    observation intervals that end at a spike, behaviour of every kind with further dimensions and NaN, empty
+    tables, non-ASCII labels and attributes. None of them raises or warns in `recording.validate`.
 
     Parameters
     ----------
     draw
         Given by hypothesis.
     families
-        Which kinds of node may appear beside ``/units`` and ``/spikes``; without ``"clocks"`` all is session time.
+        Which kinds of node may appear beside ``/units`` and ``/spikes``; without ``"clocks"`` all is session
+        time.
     min_units, max_units
         Bounds of the number of units.
 
@@ -149,12 +158,9 @@ def recordings(
             st.lists(_TEXT, min_size=n, max_size=n, unique=True),
         )
     )
-    tables = {
-        name: make(session)
-        for name, make in (("trials", _trials), ("epochs", _epochs), ("events", _events), ("behavior", _behavior),
-                           ("stimulus", _stimulus), ("signals", _signals))
-        if name in chosen
-    }  # fmt: skip
+    makers: dict[str, Callable[[_Session], Any]] = {"trials": _trials, "epochs": _epochs, "events": _events}
+    makers |= {"behavior": _behavior, "stimulus": _stimulus, "signals": _signals}
+    tables: dict[str, Any] = {name: make(session) for name, make in makers.items() if name in chosen}
     spikes, observation = _spikes(session, labels, observed="observation" in chosen)
     if "calcium" in chosen:
         ticks, clock = draw(_ticks()), session.clock()
@@ -262,10 +268,7 @@ def _behavior(session: _Session) -> dict[str, dict[str, Any]]:
     out = {}
     for name in _names(session, "position", "head_direction", "state"):
         ticks = session.draw(_ticks())
-        kind, dtype = session.draw(
-            st.sampled_from((("continuous", "f8"), ("continuous", "f4"), ("circular", "f8"), ("categorical", "i4"),
-                             ("categorical", "?")))
-        )  # fmt: skip
+        kind, dtype = session.draw(st.sampled_from(_KINDS))
         more, coords = session.draw(
             st.sampled_from(
                 (
@@ -297,7 +300,7 @@ def _stimulus(session: _Session) -> dict[str, Any]:
     ticks, clock = session.draw(_ticks(most=5)), session.clock()
     out: dict[str, Any] = {}
     if session.draw(st.booleans()):
-        shape = (len(ticks), 2, 3) + session.draw(st.sampled_from(((), (2,))))
+        shape = (len(ticks), 2, 3, *session.draw(st.sampled_from(((), (2,)))))
         frames = session.values(shape, session.draw(st.sampled_from(("u1", "f4"))))
         out["movie"] = {"time": session.times(ticks, clock), "frames": frames, "clock": clock}
     else:
@@ -323,7 +326,7 @@ def binned(
     max_bins: int = 12,
     max_units: int = 4,
 ) -> xr.Dataset:
-    """Binned datasets: counts with masks, trials of unequal length, units lost for a while, behaviour with gaps.
+    """Draw a binned dataset: masks, unequal trials, units lost for a while, behaviour with gaps.
 
     Parameters
     ----------

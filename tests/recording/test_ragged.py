@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -17,7 +19,8 @@ from neurokit_snn.testing import assert_recordings_equal, recordings
 
 
 def _cuts(tree):
-    """Instants where a cut is awkward: at samples and edges, to the bit, on the session's clock, and beside them."""
+    """Instants where a cut is awkward: at samples and edges, to the bit, on the session's clock, and beside
+    them."""
     instants = [0.0]
     for path, node in datasets(tree).items():
         names = {"time", "start", "stop"} & set(node.variables)
@@ -33,7 +36,7 @@ def _cuts(tree):
 def test_slicing_then_joining_is_the_identity(tree, data):
     cuts = sorted(data.draw(st.lists(_cuts(tree), max_size=3, unique=True)))
     edges = [-np.inf, *cuts, np.inf]
-    parts = [recording.slice_time(tree, a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    parts = [recording.slice_time(tree, a, b) for a, b in pairwise(edges)]
     for part in parts:
         assert recording.problems(part) == []
     assert_recordings_equal(recording.concat_time(parts), tree)
@@ -64,14 +67,19 @@ def test_permuting_units_twice_restores(tree, data):
     permuted = recording.select_units(tree, shuffled)
     np.testing.assert_array_equal(permuted["units"]["unit"], shuffled)
     for unit in labels:
-        np.testing.assert_array_equal(recording.spike_times(permuted, unit), recording.spike_times(tree, unit))
+        np.testing.assert_array_equal(
+            recording.spike_times(permuted, unit), recording.spike_times(tree, unit)
+        )
     assert recording.problems(permuted) == []
     assert_recordings_equal(recording.select_units(permuted, labels), tree)
 
 
 @given(recordings(), st.data())
 def test_selecting_commutes_with_slicing(tree, data):
-    keep = np.array(data.draw(st.lists(st.booleans(), min_size=(n := tree["units"].sizes["unit"]), max_size=n)), dtype=bool)
+    keep = np.array(
+        data.draw(st.lists(st.booleans(), min_size=(n := tree["units"].sizes["unit"]), max_size=n)),
+        dtype=bool,
+    )
     cut = data.draw(_cuts(tree))
     one = recording.slice_time(recording.select_units(tree, keep), cut, np.inf)
     two = recording.select_units(recording.slice_time(tree, cut, np.inf), keep)
@@ -92,7 +100,7 @@ def tree():
 
 def test_runs_and_offsets(tree):
     np.testing.assert_array_equal(offsets(tree), [0, 3, 3, 5])
-    np.testing.assert_array_equal(offsets(tree, node="observation"), [0, 1, 1, 3])
+    np.testing.assert_array_equal(offsets(tree, path="/observation"), [0, 1, 1, 3])
     np.testing.assert_array_equal(unit_of_spike(tree), [0, 0, 0, 2, 2])
 
 
@@ -135,9 +143,15 @@ def _of_subject(tree, subject):
         (lambda t: recording.slice_time(t, 1.0, 1.0), "start 1.0 is not before stop 1.0"),
         (lambda t: recording.slice_time(t, np.nan, 1.0), "start nan is not before"),
         (lambda t: recording.concat_time([]), "no recordings"),
-        (lambda t: recording.concat_time([t, t]), r"without overlap(.|\n)*\[trials.unique\](.|\n)*\[observation.overlap\]"),
+        (
+            lambda t: recording.concat_time([t, t]),
+            r"without overlap(.|\n)*\[trials.unique\](.|\n)*\[observation.overlap\]",
+        ),
         (lambda t: recording.concat_time([t, recording.build()]), "/calcium is in only one of parts 0 and 1"),
-        (lambda t: recording.concat_time([t, recording.select_units(t, ["a"])]), "of /units differs between parts 0 and 1"),
+        (
+            lambda t: recording.concat_time([t, recording.select_units(t, ["a"])]),
+            "of /units differs between parts 0 and 1",
+        ),
         (lambda t: recording.concat_time([t, _of_subject(t, "m2")]), r"attributes differ \('subject'\)"),
     ],
 )
@@ -149,12 +163,16 @@ def test_what_cannot_be_done_is_said(tree, call, message):
 def test_parts_out_of_order_are_refused(tree):
     spikes = recording.build(spikes={"a": [0.1, 0.2]})
     parts = [recording.slice_time(spikes, 0.15, 1.0), recording.slice_time(spikes, 0.0, 0.15)]
-    with pytest.raises(RecordingError, match=r"must follow each other.*unit 'a': time\[1\] = 0.1 comes after 0.2"):
+    with pytest.raises(
+        RecordingError, match=r"must follow each other.*unit 'a': time\[1\] = 0.1 comes after 0.2"
+    ):
         recording.concat_time(parts)
 
 
 @given(
-    st.floats(-1e6, 1e6), st.sampled_from([1.0, 1.00005, 0.9998, 3.7]), st.sampled_from([0.0, 1e5, -3.7, 1e-9])
+    st.floats(-1e6, 1e6),
+    st.sampled_from([1.0, 1.00005, 0.9998, 3.7]),
+    st.sampled_from([0.0, 1e5, -3.7, 1e-9]),
 )
 def test_a_cut_on_another_clock_is_exact(instant, slope, offset):
     bound = first_at(instant, slope, offset)

@@ -33,12 +33,20 @@ ODD = {
     "empty unit": lambda tree: any(tree["spikes"]["row_size"] == 0) and tree["spikes"].sizes["spike"] > 0,
     "no units": lambda tree: tree["units"].sizes["unit"] == 0,
     "str labels": lambda tree: tree["units"]["unit"].dtype.kind == "U" and tree["units"].sizes["unit"] > 1,
-    "spikes on another clock": lambda tree: "clock" in tree["spikes"].attrs and tree["spikes"].sizes["spike"] > 0,
-    "overlapping trials": lambda tree: "trials" in tree.children
-    and bool((tree["trials/start"].values[1:] < tree["trials/stop"].values[:-1]).any()),
-    "lost for a while": lambda tree: "observation" in tree.children and bool((tree["observation/row_size"] > 1).any()),
+    "spikes on another clock": lambda tree: (
+        "clock" in tree["spikes"].attrs and tree["spikes"].sizes["spike"] > 0
+    ),
+    "overlapping trials": lambda tree: (
+        "trials" in tree.children
+        and bool((tree["trials/start"].values[1:] < tree["trials/stop"].values[:-1]).any())
+    ),
+    "lost for a while": lambda tree: (
+        "observation" in tree.children and bool((tree["observation/row_size"] > 1).any())
+    ),
     "further dimensions": lambda tree: any("bodypart" in node.dims for node in datasets(tree).values()),
-    "event camera": lambda tree: any("event" in n.dims for path, n in datasets(tree).items() if "stimulus" in path),
+    "event camera": lambda tree: any(
+        "event" in n.dims for path, n in datasets(tree).items() if "stimulus" in path
+    ),
     "non-ASCII": lambda tree: not tree.attrs["session_id"].isascii(),
 }
 
