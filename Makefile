@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PIP = $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
 # Prepared data sets, where the folder exists. The package itself knows no such path.
 NEUROKIT_DATA ?= ../shared/data
@@ -25,9 +26,10 @@ install: $(STAMP) ## make .venv with everything pinned in constraints.txt
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11))' \
 	  || { echo "Python 3.11 or later is needed: make PYTHON=python3.11 ..."; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,test,docs]'
-	touch $@
+	@echo "installing into $(VENV): some minutes the first time"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) -e '.[all,test,docs]'
+	@touch $@
 
 demo: install ## fit and compare models on real spikes; table, pictures and report.html in out/demo
 	$(BIN)/python -m analysis.compare_models --out out/demo
@@ -51,8 +53,8 @@ bench: install ## every speed and memory claim beside its peer
 	done; exit $$status
 
 peers: install ## packages that are only measured against, and that pip cannot resolve beside ours
-	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps spikingjelly spconv cumm snntorch elephant
-	$(BIN)/python -m pip install --quiet -c constraints.txt loguru requests
+	@$(PIP) snntorch spconv elephant loguru requests
+	@$(PIP) --no-deps spikingjelly
 
 figures: install ## every figure of every paper, with its claims
 	@status=0; found=0; for file in paper_figures/[a-z]*.py; do \
