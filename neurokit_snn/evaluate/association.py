@@ -91,12 +91,15 @@ def information(counts: np.ndarray, behavior: np.ndarray) -> np.ndarray:
 
 
 def _cells(behavior: np.ndarray) -> np.ndarray:
-    """Cell of each sample, ``(draw, sample)``, equal widths between the extremes of all draws; -1 where unknown."""
+    """Cell of each sample, ``(draw, sample)``, equal widths between the extremes of its draw; -1 where unknown.
+
+    Were the extremes those of all draws, the data would be binned otherwise than its surrogates, and the test not exact.
+    """
     cell = np.zeros(behavior.shape[:2], dtype=np.int64)
     for axis in range(behavior.shape[2]):
         values = behavior[:, :, axis]
-        low, high = np.nanmin(values), np.nanmax(values)
-        width = (high - low) / BINS_PER_AXIS or 1.0
+        low, high = np.nanmin(values, axis=1, keepdims=True), np.nanmax(values, axis=1, keepdims=True)
+        width = np.where(high > low, (high - low) / BINS_PER_AXIS, 1.0)
         with np.errstate(invalid="ignore"):
             index = np.floor((values - low) / width)
         index = np.where(np.isfinite(index), np.clip(index, 0, BINS_PER_AXIS - 1), 0).astype(np.int64)

@@ -47,8 +47,7 @@ def _poisson_terms(scored: Scored) -> dict[str, xr.DataArray]:
     expected = scored.columns(scored.need_mean())
     floored = expected.clip(min=RATE_FLOOR)
     log_p = (counts * np.log(floored) - floored).where(valid > 0, 0.0)
-    impossible = ((expected < 0) | expected.isnull()) & (valid > 0)
-    return {"log_p": log_p, "spikes": counts * valid, "bins": valid, "impossible": impossible}
+    return {"log_p": log_p, "spikes": counts * valid, "bins": valid}
 
 
 def _train_poisson_terms(scored: Scored) -> dict[str, xr.DataArray]:

@@ -151,30 +151,71 @@ def collect(metrics: Sequence[AbstractMetric], scored: Scored) -> dict[str, xr.D
     Raises
     ------
     EvaluationError
-        When a predicted rate is negative or NaN in a valid bin.
+        When a prediction is NaN where the mask is True, or a predicted rate is negative there.
     """
-    parts = {}
-    for metric in metrics:
-        found = metric.statistics(scored)
-        parts[metric.name] = found.rename({v: f"{metric.name}.{v}" for v in found.data_vars})
-    everything = xr.merge(parts.values(), join="exact", compat="equals").compute() if parts else xr.Dataset()
-    result = {}
-    for name, part in parts.items():
-        found = everything[list(part.data_vars)].rename({v: str(v).split(".", 1)[1] for v in part.data_vars})
-        if "impossible" in found:
-            _refuse_impossible(name, found["impossible"].values, scored.target)
-            found = found.drop_vars("impossible")
-        result[name] = found
-    return result
+    parts = {m.name: m.statistics(scored) for m in metrics}
+    parts[CHECKS] = _wrong(scored)
+    renamed = [part.rename({v: f"{name}.{v}" for v in part.data_vars}) for name, part in parts.items()]
+    # Metrics of one number a sample and of one number a unit both call their columns so.
+    apart = [
+        part.rename({"column": f"column{i}"} if "column" in part.dims else {})
+        for i, part in enumerate(renamed)
+    ]
+    everything = xr.merge(apart, join="exact", compat="equals").compute()
+    found = {}
+    for i, (name, part) in enumerate(parts.items()):
+        mine = everything[[f"{name}.{v}" for v in part.data_vars]]
+        back = {f"{name}.{v}": v for v in part.data_vars} | (
+            {f"column{i}": "column"} if "column" in part.dims else {}
+        )
+        found[name] = mine.rename(back)
+    _refuse_wrong(found.pop(CHECKS), scored.target)
+    return found
 
 
-def _refuse_impossible(name: str, impossible: np.ndarray, target: xr.DataArray) -> None:
-    if impossible.any():
-        trial, column = (int(i) for i in np.argwhere(impossible)[0])
-        unit = target["unit"].values[column] if "unit" in target.coords else column
+CHECKS = "checks"
+"""Name that the checks of predictions go by beside the metrics."""
+
+
+def _wrong(scored: Scored) -> xr.Dataset:
+    """How many valid samples of each trial and column have a prediction that cannot be scored."""
+    valid = scored.columns(scored.mask.broadcast_like(scored.target))
+    wrong = {}
+    if scored.mean is not None:
+        mean = scored.columns(scored.mean)
+        bad = mean.isnull() | (mean < 0) if scored.kind == "counts" else mean.isnull()
+        wrong["mean"] = (bad & valid).sum("time")
+    if scored.log_prob is not None:
+        bad = scored.log_prob.isnull()
+        if "time" in bad.dims:
+            bad = scored.columns(bad) & (
+                valid if "unit" in bad.dims else valid.all("column").expand_dims("column", -1)
+            )
+        wrong["log_prob"] = bad.sum([d for d in bad.dims if d != "trial"])
+    return xr.Dataset({k: v.drop_vars(list(v.coords)) for k, v in wrong.items()})
+
+
+def _refuse_wrong(wrong: xr.Dataset, target: xr.DataArray) -> None:
+    for what, values in wrong.data_vars.items():
+        if not (values > 0).any():
+            continue
+        place = [int(i) for i in np.argwhere(values.values > 0)[0]]
+        extra = [d for d in target.dims if d not in ("trial", "time")]
+        column = ""
+        if len(place) > 1 and extra:
+            labels = (
+                target[extra[0]].values if extra[0] in target.coords else np.arange(target.sizes[extra[0]])
+            )
+            column = f", {extra[0]} {labels[place[1]]}"
+        problem = "negative or NaN" if what == "mean" and target.name == "counts" else "NaN"
+        quantity = (
+            f"predicted {'rate' if target.name == 'counts' else target.name}"
+            if what == "mean"
+            else "log-likelihood"
+        )
         raise EvaluationError(
-            f"{name}: the predicted rate is negative or NaN in a valid bin (trial number {trial}, unit {unit}); "
-            "predict rates >= 0 wherever the mask is True"
+            f"the {quantity} is {problem} where the mask is True (first in trial number {place[0]}{column}); "
+            "a model must answer for every valid sample"
         )
 
 
