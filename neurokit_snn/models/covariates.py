@@ -11,7 +11,7 @@ import xarray as xr
 from neurokit_snn.errors import ModelError
 from neurokit_snn.recording.binned import behaviors, mask_name
 
-__all__ = ["Covariate", "category_codes", "covariate", "covariate_names", "require_counts"]
+__all__ = ["Covariate", "category_codes", "covariate", "covariate_names", "decoded_covariate", "require_counts"]
 
 PERIODS = {"rad": 2 * np.pi, "radian": 2 * np.pi, "radians": 2 * np.pi, "deg": 360.0, "degree": 360.0, "degrees": 360.0}
 """Period of a circular behaviour by its units; without units radians are meant."""
@@ -154,3 +154,43 @@ def category_codes(found: Covariate, categories: Sequence[object]) -> np.ndarray
     for index, category in enumerate(categories):
         codes[(found.values == category) & found.valid] = index
     return codes
+
+
+def decoded_covariate(
+    data: xr.Dataset, target: str | None, *, max_axes: int | None, circular: bool, who: str
+) -> Covariate:
+    """The behaviour that a decoder is asked for, checked to be one it can decode.
+
+    Parameters
+    ----------
+    data
+        Binned dataset.
+    target
+        Name of a behaviour; None where the data hold only one.
+    max_axes
+        Most axes it may have, None for any number.
+    circular
+        Whether a circular behaviour can be decoded.
+    who
+        Who asks, for the message.
+
+    Raises
+    ------
+    ModelError
+        When there is no such behaviour, several and none named, or it is of a kind that cannot be decoded.
+    """
+    names = covariate_names(data)
+    plain = None if target is None else target.removeprefix("behavior_")
+    if plain is None and len(names) == 1:
+        plain = names[0]
+    if plain is None or plain not in names:
+        asked = "no target is named" if plain is None else f"target is {plain!r}"
+        raise ModelError(f"{who}: {asked}; the data hold the behaviours {', '.join(names) or '(none)'}; name one of them")
+    found = covariate(data, plain, who=who)
+    if found.kind == "categorical" or (found.kind == "circular" and not circular):
+        raise ModelError(f"{who}: target {plain!r} is {found.kind}, which this decoder cannot decode")
+    if max_axes is not None and len(found.axes) > max_axes:
+        raise ModelError(f"{who}: target {plain!r} has {len(found.axes)} axes; this decoder takes at most {max_axes}")
+    if not found.valid.any():
+        raise ModelError(f"{who}: target {plain!r} has no valid value in the data")
+    return found
