@@ -40,7 +40,8 @@ def affine(tree: xr.DataTree, path: str) -> tuple[float, float]:
     >>> from neurokit_snn import recording
     >>> tree = recording.build(
     ...     behavior={"x": {"time": [0.0, 1.0], "value": [1.0, 2.0], "clock": "camera"}},
-    ...     clocks={"camera": (1.0, 5.0)}, ... )
+    ...     clocks={"camera": (1.0, 5.0)},
+    ... )
     >>> affine(tree, "/behavior/x")
     (1.0, 5.0)
     """
@@ -110,7 +111,8 @@ def to_session_clock(tree: xr.DataTree) -> xr.DataTree:
     >>> tree = recording.build(
     ...     events={"lick": {"time": [1.0, 2.0]}},
     ...     behavior={"x": {"time": [0.0, 1.0], "value": [1.0, 2.0], "clock": "camera"}},
-    ...     clocks={"camera": (2.0, 5.0)}, ... )
+    ...     clocks={"camera": (2.0, 5.0)},
+    ... )
     >>> to_session_clock(tree)["behavior/x"]["time"].values
     array([5., 7.])
     """
