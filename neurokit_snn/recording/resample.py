@@ -243,29 +243,20 @@ def behavior_on_bins(
     -------
     value, valid, attrs
         ``(trial, time, ...)`` float64; ``(trial, time)``, True where every component is there; the attributes
-        of the variable. Labels (a categorical behaviour of strings) become their index in
-        ``attrs["categories"]``.
+        of the variable.
 
     Raises
     ------
     RecordingError
-        When the kind is unknown, or labels are not declared categorical.
+        When the kind is unknown.
     """
     values = node["value"].transpose("time", ...)
     attrs = dict(values.attrs)
     rule = _rule(attrs, name)
     raw = values.values
-    if raw.dtype.kind in "OUST":
-        if attrs.get("kind") != "categorical":
-            raise RecordingError(
-                f"{name}: holds labels but is not categorical; set attribute kind='categorical'"
-            )
-        categories, codes = np.unique(raw.astype(str), return_inverse=True)
-        attrs["categories"] = [str(c) for c in categories]
-        raw = codes.reshape(raw.shape)
     time = node["time"].values.astype(np.float64)
     gap = default_gap(time, bin_width) if max_gap is None else float(max_gap)
-    columns = raw.reshape(raw.shape[0], -1).astype(np.float64)
+    columns = raw.reshape(raw.shape[0], int(np.prod(raw.shape[1:]))).astype(np.float64)
     out, valid = on_columns(rule, time, columns, edges, max_gap=gap)
     complete = np.asarray(valid.all(axis=-1))
     return out.reshape(*out.shape[:2], *raw.shape[1:]), complete, attrs
