@@ -11,7 +11,7 @@ from neurokit_snn.errors import CatalogError, FormatError
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["ENDINGS", "open_artefact", "open_recording", "write_recording"]
+__all__ = ["ENDINGS", "is_recording", "open_artefact", "open_recording", "write_recording"]
 
 ENDINGS = {".nwb": "nwb", ".nc": "netcdf", ".zarr": "zarr"}
 """Formats by the ending of the name: `neurokit_snn.io` has a ``read_`` and a ``write_`` function for each."""
@@ -68,6 +68,13 @@ def open_artefact(name: str, wanted: str, has: str) -> Any:
     if not hasattr(found, has):
         raise FormatError(f"{name}: holds a {type(found).__name__}, not {wanted}")
     return found
+
+
+def is_recording(name: str) -> bool:
+    """Say whether an artefact is a recording, from its manifest alone."""
+    from neurokit_snn import artefact
+
+    return artefact.read(Path(name), lazy=True).kind == "recording"
 
 
 def write_recording(recording: xr.DataTree, path: Path, *, overwrite: bool) -> None:

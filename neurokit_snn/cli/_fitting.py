@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -13,34 +14,40 @@ from neurokit_snn.cli._prepare import (
     binned,
     load_config,
     make_model,
-    make_split,
     named_models,
     overlaid,
     parse_settings,
+    split_options,
 )
 from neurokit_snn.cli._recordings import Rec
 from neurokit_snn.errors import ConfigError
 
 __all__: list[str] = []
 
-ConfigFile = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE.toml", help="Settings; options go over them.")
-]
-BinWidth = Annotated[float | None, typer.Option("--bin-width", help="Seconds of a bin.")]
-Layout = Annotated[str | None, typer.Option("--layout", help="windows, session, trials or laps.")]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="Class of a model, or its name in --config.")]
+Artefact = Annotated[Path | None, typer.Option(help="Artefact to write; MODEL.nk by default.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A hyperparameter.")]
+Models = Annotated[str, typer.Option(metavar="A,B,...", help="Classes, or names in --config.")]
+Task = Annotated[str | None, typer.Option(help="encode, decode, cosmooth, cosmooth+behavior or forecast.")]
+Target = Annotated[str | None, typer.Option(help="Behaviour to decode.")]
+Folder = Annotated[Path | None, typer.Option(help="Folder for the report, the table, pictures and cache.")]
+Folds = Annotated[int | None, typer.Option(help="Parts that are held out in turn.")]
+Jobs = Annotated[int | None, typer.Option(help="Fits at the same time.")]
+ConfigFile = Annotated[Path | None, typer.Option(metavar="FILE.toml", help="Settings; options go over them.")]
+BinWidth = Annotated[float | None, typer.Option(help="Seconds of a bin.")]
+Layout = Annotated[str | None, typer.Option(help="windows, session, trials or laps.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+OneSeed = Annotated[int | None, typer.Option("--seed", help="Use this seed alone; 0, 1 and 2 by default.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 Progress = Annotated[bool, typer.Option("--progress/--no-progress", help="Show progress bars.")]
 
 
 @app.command()
 def fit(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Class of a model, or its name in --config.")],
+    model: Model,
     rec: Rec,
-    out: Annotated[Path | None, typer.Option("--out", help="Artefact to write; MODEL.nk by default.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A hyperparameter.")
-    ] = None,
+    out: Artefact = None,
+    settings: Settings = None,
     config: ConfigFile = None,
     bin_width: BinWidth = None,
     layout: Layout = None,
@@ -68,31 +75,23 @@ def fit(
 @app.command()
 def compare(
     rec: Rec,
-    models: Annotated[
-        str, typer.Option("--models", metavar="A,B,...", help="Classes, or names in --config.")
-    ] = "",
-    task: Annotated[
-        str | None, typer.Option("--task", help="encode, decode, cosmooth, cosmooth+behavior or forecast.")
-    ] = None,
-    target: Annotated[str | None, typer.Option("--target", help="Behaviour to decode.")] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Folder for report.html, the table, the pictures and the cache."),
-    ] = None,
+    models: Models = "",
+    task: Task = None,
+    target: Target = None,
+    out: Folder = None,
     config: ConfigFile = None,
     bin_width: BinWidth = None,
     layout: Layout = None,
-    folds: Annotated[int | None, typer.Option("--folds", help="Parts that are held out in turn.")] = None,
-    n_jobs: Annotated[int | None, typer.Option("--n-jobs", help="Fits at the same time.")] = None,
-    seed: Annotated[
-        int | None, typer.Option("--seed", help="Fit with this seed alone; 0, 1 and 2 by default.")
-    ] = None,
+    folds: Folds = None,
+    n_jobs: Jobs = None,
+    seed: OneSeed = None,
     overwrite: Overwrite = False,
     progress: Progress = True,
 ) -> None:
     """Compare models on the same held-out data.
 
-    Prints the table, every number with its interval. With --out, a run that was interrupted goes on where it stopped.
+    Prints the table, every number with its interval. With --out, a run that was interrupted goes on where it
+    stopped.
     """
     asked = load_config(config)
     if out is not None and (out / "report.html").exists() and not overwrite:
@@ -103,37 +102,43 @@ def compare(
     )
     recording = open_recording(rec)
     data = binned(recording, overlaid(asked.data, bin_width=bin_width, layout=layout))
-    split = make_split(data, overlaid(asked.split, folds=folds), made, seed=settings.seeds[0])
+    held_out = split_options(data, overlaid(asked.split, folds=folds), made)
 
-    from neurokit_snn import evaluate, report
+    from neurokit_snn import artefact, evaluate, report
+    from neurokit_snn.evaluate.baselines import with_baselines
+
+    if settings.baselines:
+        made = with_baselines(made, data, task=settings.task, target=settings.target)
 
     scores = evaluate.compare(
         made,
         data,
         task=settings.task,
-        cv=split,
+        **held_out,
         given=settings.given,
+        target=settings.target,
         held_out=settings.held_out,
         seeds=settings.seeds,
         metrics=settings.metrics,
-        baselines=settings.baselines,
+        baselines=False,
         cache=None if out is None else out / "cache",
         n_jobs=settings.n_jobs,
         draws=settings.draws,
         block=settings.block,
         n_boot=settings.n_boot,
         progress=progress,
-        **({} if settings.target is None else {"target": settings.target}),
     )
     typer.echo(report.markdown(report.table({settings.task: scores})))
     if out is not None:
+        artefact.save(scores, out / "comparison.nk", overwrite=overwrite)
         page = report.write(
             out,
-            title=f"{', '.join(made)} on {recording.attrs.get('session_id') or rec}",
+            title=f"{settings.task.capitalize()} on {recording.attrs.get('session_id') or rec}",
             recording=recording,
             data=data,
             comparisons={settings.task: scores},
             models={settings.task: made},
+            config={"compare": dataclasses.asdict(settings), "data": dict(data.attrs)},
             overwrite=overwrite,
         )
         typer.echo(f"\nwrote {page}")

@@ -17,9 +17,16 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from neurokit_snn.models.base import AbstractModel
-    from neurokit_snn.recording.splits import Split
 
-__all__ = ["binned", "load_config", "make_model", "make_split", "named_models", "overlaid", "parse_settings"]
+__all__ = [
+    "binned",
+    "load_config",
+    "make_model",
+    "named_models",
+    "overlaid",
+    "parse_settings",
+    "split_options",
+]
 
 T = TypeVar("T")
 
@@ -135,24 +142,24 @@ def named_models(names: Sequence[str], settings: config.Config) -> dict[str, Abs
     return made
 
 
-def make_split(
-    data: xr.Dataset, settings: config.SplitConfig, models: Mapping[str, AbstractModel], *, seed: int
-) -> Split:
-    """Split binned data as the ``[split]`` table says; the gap is at least the longest history of the models.
+def split_options(
+    data: xr.Dataset, settings: config.SplitConfig, models: Mapping[str, AbstractModel]
+) -> dict[str, Any]:
+    """Turn the ``[split]`` table into options of `neurokit_snn.compare`.
 
     Raises
     ------
     ConfigError
         When the kind is unknown.
     """
+    if settings.kind == "blocked":
+        return {"cv": settings.folds, "gap": settings.gap}
+    if settings.kind != "by_trial":
+        raise ConfigError(f"[split]: kind is {settings.kind!r}; choose blocked or by_trial")
     from neurokit_snn.recording import splits
 
     gap = max(model.history() for model in models.values()) if settings.gap is None else settings.gap
-    if settings.kind == "blocked":
-        return splits.blocked(data, folds=settings.folds, gap=gap)
-    if settings.kind == "by_trial":
-        return splits.by_trial(data, folds=settings.folds, seed=seed, gap=gap)
-    raise ConfigError(f"[split]: kind is {settings.kind!r}; choose blocked or by_trial")
+    return {"cv": splits.by_trial(data, folds=settings.folds, gap=gap)}
 
 
 def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:

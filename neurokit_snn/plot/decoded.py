@@ -42,7 +42,7 @@ def decoded(
     trials
         Labels (or a label slice) of the trials to draw; all by default.
     level
-        Coverage of the band, taken as normal around the decoded value.
+        Coverage of the band: quantiles of the draws, or normal around the value where there are none.
     posterior
         Marginal probability (trial, time, centre) of each value on a grid, drawn as a heat map in place of
         the band. For a behaviour with several axes it has their dim too.
@@ -68,8 +68,6 @@ def decoded(
         data["trial"].values if trials is None else data["trial"].sel(trial=_as_index(data, trials)).values
     )
     data, predicted = data.sel(trial=np.atleast_1d(chosen)), predicted.sel(trial=np.atleast_1d(chosen))
-    if "draw" in predicted.dims:
-        predicted = predicted.mean("draw")
     truth = data[name]
     extra = [str(dim) for dim in truth.dims if dim not in ("trial", "time")]
     parts = truth[extra[0]].values.tolist() if extra else [None]
@@ -80,13 +78,10 @@ def decoded(
     for one, part in zip(axes, parts, strict=True):
         pick: dict[str, Any] = {} if part is None else {extra[0]: part}
         true = truth.sel(pick).where(data.get(f"mask_{name}", True))
-        spread = predicted.get(f"{name}_sd")
         if posterior is not None:
             _draw_posterior(one, time, posterior.sel(trial=data["trial"].values).sel(pick))
-            spread = None
-        _draw_lines(
-            one, time, true, predicted[name].sel(pick), None if spread is None else spread.sel(pick), level
-        )
+        middle, band = _middle_and_band(predicted, name, pick, level)
+        _draw_lines(one, time, true, middle, band if posterior is None else None, level)
         one.set_ylabel(label(name, truth.attrs, part=part))
     legend(axes, own_figure=ax is None)
     axes[-1].set_xlabel("session time (s)")
@@ -114,25 +109,40 @@ def _gaps(values: np.ndarray) -> np.ndarray:
     return np.column_stack([values, np.full(len(values), np.nan)]).ravel()
 
 
+def _middle_and_band(
+    predicted: xr.Dataset, name: str, pick: dict[str, Any], level: float
+) -> tuple[xr.DataArray, tuple[xr.DataArray, xr.DataArray] | None]:
+    """Take the decoded value and its band, (trial, time); no band where the prediction has no spread."""
+    value, tail = predicted[name].sel(pick), (1 - level) / 2
+    if "draw" in value.dims:
+        low, high = (value.quantile(q, "draw") for q in (tail, 1 - tail))
+        return value.mean("draw"), (low, high)
+    if f"{name}_sd" not in predicted:
+        return value, None
+    from scipy.stats import norm
+
+    half = float(norm.ppf(1 - tail)) * predicted[f"{name}_sd"].sel(pick)
+    return value, (value - half, value + half)
+
+
 def _draw_lines(
     ax: Axes,
     time: np.ndarray,
     true: xr.DataArray,
     decoded: xr.DataArray,
-    sd: xr.DataArray | None,
+    band: tuple[xr.DataArray, xr.DataArray] | None,
     level: float,
 ) -> None:
-    from scipy.stats import norm
-
-    x = _gaps(time)
-    order = ("trial", "time")
-    shown = decoded.where(true.notnull()).transpose(*order).values
-    ax.plot(x, _gaps(true.transpose(*order).values), color="black", linewidth=1.4, label="true")
-    ax.plot(x, _gaps(shown), color=PALETTE[1], linewidth=0.9, label="decoded")
-    if sd is not None:
-        half = norm.ppf((1 + level) / 2) * sd.transpose(*order).values
-        low, high = _gaps(shown - half), _gaps(shown + half)
-        ax.fill_between(x, low, high, color=PALETTE[1], alpha=0.25, linewidth=0, label=f"{level:.0%} band")
+    x, known = _gaps(time), true.notnull()
+    pens = [
+        _gaps(line.where(known).transpose("trial", "time").values) for line in (true, decoded, *(band or ()))
+    ]
+    ax.plot(x, pens[0], color="black", linewidth=1.4, label="true")
+    ax.plot(x, pens[1], color=PALETTE[1], linewidth=0.9, label="decoded")
+    if band is not None:
+        ax.fill_between(
+            x, pens[2], pens[3], color=PALETTE[1], alpha=0.25, linewidth=0, label=f"{level:.0%} band"
+        )
 
 
 def _draw_posterior(ax: Axes, time: np.ndarray, posterior: xr.DataArray) -> None:

@@ -27,7 +27,7 @@ def raster(
     start: float | None = None,
     stop: float | None = None,
     units: Sequence[Any] | None = None,
-    behavior: Sequence[str] | None = None,
+    behavior: str | Sequence[str] | None = None,
     trials: bool = True,
     ax: Axes | Sequence[Axes] | None = None,
 ) -> np.ndarray:
@@ -45,7 +45,7 @@ def raster(
     units
         Labels of the units to draw, from the bottom row up; all by default.
     behavior
-        Names of the behaviour nodes below the raster; all of them by default, ``()`` for none.
+        Name or names of the behaviours below the raster; all of them by default, ``()`` for none.
     trials
         Shade the trials, where the recording has some.
     ax
@@ -197,14 +197,15 @@ def _events(tree: xr.DataTree, to: Any, by: str | None) -> tuple[np.ndarray, np.
     return table[times].values.astype(float), None if by is None else table[by].values, word
 
 
-def _behavior_names(tree: xr.DataTree, wanted: Sequence[str] | None) -> list[str]:
+def _behavior_names(tree: xr.DataTree, wanted: str | Sequence[str] | None) -> list[str]:
     there = list(tree["behavior"].children) if "behavior" in tree.children else []
     if wanted is None:
         return there
+    wanted = [wanted] if isinstance(wanted, str) else list(wanted)
     for name in wanted:
         if name not in there:
             raise NeurokitError(f"no behaviour {name!r}; this recording has {', '.join(there) or 'none'}")
-    return list(wanted)
+    return wanted
 
 
 def _trains(

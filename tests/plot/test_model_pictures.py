@@ -106,10 +106,18 @@ def test_a_posterior_takes_the_place_of_the_band(data, predicted):
     np.testing.assert_allclose(axes[0].collections[0].get_array(), 1 / 7)
 
 
-def test_draws_are_averaged(data, predicted):
-    two = xr.concat([predicted - 1.0, predicted + 1.0], "draw")
-    true, shown = plot.decoded(data, two.drop_vars("behavior_position_sd"))[0].get_lines()
-    np.testing.assert_allclose(np.nanmax(np.abs(shown.get_ydata() - true.get_ydata() - 1.0)), 0.0, atol=1e-12)
+def test_draws_give_the_line_and_the_band(data, predicted):
+    still = data.assign(behavior_position=xr.zeros_like(data["behavior_position"]).assign_attrs(units="px"))
+    draws = xr.DataArray(np.linspace(-1.0, 3.0, 5), dims="draw")
+    many = (still[["behavior_position"]] + draws).transpose("draw", ...)
+    axes = plot.decoded(still, many, level=0.5, trials=[0])
+    np.testing.assert_allclose(axes[0].get_lines()[1].get_ydata()[:5], 1.0)
+    box = axes[0].collections[0].get_paths()[0].get_extents()
+    np.testing.assert_allclose([box.y0, box.y1], [0.0, 2.0])
+
+
+def test_without_uncertainty_there_is_no_band(data, predicted):
+    assert not plot.decoded(data, predicted.drop_vars("behavior_position_sd"))[0].collections
 
 
 @pytest.mark.parametrize(
