@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import h5netcdf
+import h5py
 import numpy as np
 from xarray.backends import BackendArray
 from xarray.core import indexing
@@ -58,11 +59,20 @@ class OpenFile:
         with self._lock:
             if self._file is not None:
                 self._file.close()
+                self._hdf5.close()
                 self._file = None
 
     def _open(self) -> h5netcdf.File:
         try:
-            return h5netcdf.File(self.path, "r", decode_vlen_strings=True)
+            self._hdf5 = h5py.File(self.path, "r")
+            try:
+                # Before h5netcdf looks at them: it would leave a half-made object behind, which complains
+                # when deleted.
+                dict(self._hdf5.attrs)
+                return h5netcdf.File(self._hdf5, "r", decode_vlen_strings=True)
+            except Exception:
+                self._hdf5.close()
+                raise
         except Exception as error:
             # HDF5 raises OSError, KeyError, RuntimeError and others for the same thing.
             raise ArtefactError(

@@ -66,7 +66,7 @@ def write_tree(tree: xr.DataTree | xr.Dataset, path: str | os.PathLike[str]) -> 
     root = xr.DataTree(tree) if isinstance(tree, xr.Dataset) else tree
     plans = {key: _plan(key, node) for key, node in _nodes(root)}
     try:
-        with h5netcdf.File(Path(path), "x", libver=("v110", "v110")) as file:
+        with h5netcdf.File(os.fspath(path), "x", libver=("v110", "v110")) as file:
             for key, node in _nodes(root):
                 _write_node(file if key == "/" else file.create_group(key), node, plans[key])
     except ArtefactError:
