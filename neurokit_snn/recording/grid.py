@@ -200,4 +200,4 @@ def events_grid(
     edges, slack = grid.edges, SLACK * bin_width
     low = (edges[:, :-1] < span[0] - slack).sum(axis=1)
     high = (edges[:, 1:] <= span[1] + slack).sum(axis=1)
-    return replace(grid, low=low, high=np.maximum(high, low))
+    return replace(grid, low=low, high=high)

@@ -26,14 +26,14 @@ Bools = NDArray[np.bool_]
 JUMP_QUANTILE = (
     0.99  # steps above this quantile count as this quantile: a jump of the tracker is no way covered
 )
-FAR = 6.0  # robust standard deviations from the axis from which samples no longer bear on it
-ROUNDS = 10
+NEAR = 1e-3  # of the size of the room: distances from the axis below this no longer differ
+ROUNDS = 50
 
 
 def linearize(
     tree: xr.DataTree, *, position: str = "position", name: str = "linear_position", epoch: str | None = None
 ) -> xr.DataTree:
-    """Add the position along a straight track: the projection onto the principal axis of the way covered.
+    """Add the position along a straight track: the projection onto the axis of the way covered.
 
     Parameters
     ----------
@@ -181,11 +181,10 @@ def running_direction(
 
 
 def along_track(values: Floats, chosen: Bools | None = None) -> Floats:
-    """Project positions onto the principal axis of the way covered, from its first percentile on.
+    """Project positions onto the axis that lies nearest to the way covered, from its first percentile on.
 
-    The axis is fitted again and again without the samples that lie further from it than 6 robust standard
-    deviations (of the median distance), until it no longer changes: loops at the ends of a track or a walk
-    across the room do not turn it.
+    The axis has the least sum of distances (not of their squares) from the samples, weighted by the way
+    covered: loops at the ends of a track or a walk across the room do not turn it.
 
     Parameters
     ----------
@@ -207,20 +206,18 @@ def along_track(values: Floats, chosen: Bools | None = None) -> Floats:
     weight = travelled(values, chosen)
     here = weight > 0
     if here.sum() < 2:
-        raise RecordingError("the position never changes; no axis of movement can be found")
+        raise RecordingError(
+            "the position changes less than twice, so no track can be found in it; see what was tracked"
+        )
     points, weight = values[here], weight[here]
-    trusted = np.ones(weight.size, bool)
+    pull = weight
     for _ in range(ROUNDS):
-        centre = np.average(points[trusted], axis=0, weights=weight[trusted])
-        off = (points[trusted] - centre) * np.sqrt(weight[trusted])[:, None]
-        axis = np.linalg.svd(off, full_matrices=False)[2][0]
+        centre = np.average(points, axis=0, weights=pull)
         off = points - centre
+        axis = np.linalg.eigh((off * pull[:, None]).T @ off)[1][:, -1]
         distance = np.linalg.norm(off - (off @ axis)[:, None] * axis, axis=1)
-        # 1.4826 medians of the absolute value are a standard deviation where distances are normal.
-        nearer = distance <= FAR * 1.4826 * np.median(distance) + 1e-9 * np.abs(off).max()
-        if (nearer == trusted).all():
-            break
-        trusted = nearer
+        # Least squares with these weights is a step towards the least sum of distances (Weiszfeld).
+        pull = weight / np.maximum(distance, NEAR * np.abs(off).max())
     axis = axis * np.sign(axis[np.argmax(np.abs(axis))])
     coordinate = (values - centre) @ axis
     return coordinate - weighted_quantile(coordinate[here], weight, 0.01)

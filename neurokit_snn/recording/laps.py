@@ -41,7 +41,7 @@ def laps(
     tree
         A recording.
     position
-        Name of a behaviour ``(time,)`` or ``(time, axis)``; the latter is brought onto its principal axis as
+        Name of a behaviour ``(time,)`` or ``(time, axis)``; the latter is brought onto its axis as
         by `linearize`.
     ends
         Length of each end zone as a fraction of the track, above 0 and below 0.5.

@@ -12,7 +12,7 @@ from neurokit_snn import recording
 from neurokit_snn.recording import lazy
 
 RNG = np.random.default_rng(11)
-TIME = np.arange(0.0, 40.0, 0.03)
+TIME = np.arange(0.0, 40.0, 0.23)  # slower than the bins, so that most are filled from their neighbours
 TREE = recording.build(
     spikes={f"u{u}": np.sort(RNG.uniform(0, 40, n)) for u, n in enumerate((500, 0, 900, 1, 300))},
     observation={f"u{u}": [[0.0, 11.0], [11.5, 30.0 + u]] for u in range(4)} | {"u4": [[0.0, 50.0]]},

@@ -31,7 +31,7 @@ SESSION = binned([0.0], [100.0], "session")
 
 
 @given(
-    trials=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 20)), min_size=4, max_size=40),
+    trials=st.lists(st.tuples(st.integers(0, 80), st.integers(0, 20)), min_size=4, max_size=20),
     folds=st.integers(2, 4),
     gap=st.sampled_from([0.0, 0.5, 3.0]),
     random=st.booleans(),
@@ -82,6 +82,17 @@ def test_windows_that_touch_up_to_rounding_do_not_overlap():
     tree = recording.build(spikes={"a": [0.1]})
     data = recording.windows(tree, 0.1, length=0.3, start=4397.03, stop=4427.03)
     assert [fold.train.size for fold in splits.blocked(data, folds=5).folds] == [80] * 5
+
+
+def test_trials_that_touch_up_to_rounding_do_not_overlap():
+    edges = np.arange(11.0) + 4397.03
+    data = binned(edges[:-1] - 1e-12, edges[1:] + 1e-12)
+    assert [fold.train.size for fold in splits.by_trial(data, folds=5).folds] == [8] * 5
+
+
+def test_a_long_test_trial_reaches_past_the_short_ones_after_it():
+    data = binned([0.0, 1.0, 20.0, 40.0, 50.0, 60.0], [30.0, 2.0, 25.0, 41.0, 51.0, 61.0])
+    assert splits.blocked(data, folds=3).folds[0].train.tolist() == [3, 4, 5]
 
 
 def test_overlapping_events_never_stand_on_both_sides():
