@@ -75,7 +75,8 @@ def build(
     session_id, subject, start, source, licence, citation
         Where it comes from; ``start`` is ISO 8601.
     duplicates
-        ``"drop"`` removes repeated times of one unit, ``"error"`` reports them.
+        ``"drop"`` removes what repeats the time before it, spikes of one unit and samples of one series; the
+        first stays. ``"error"`` reports them. Events may coincide.
     validate
         Whether to check the result.
 
@@ -131,6 +132,8 @@ def build(
         nodes[f"/signals/{name}"] = coerce.sampled(data, "value", ("time", "channel"), f"/signals/{name}")
     if clocks is not None:
         nodes["/clocks"] = coerce.clocks(clocks)
+    if duplicates == "drop":
+        nodes = {path: _without_repeats(content) for path, content in nodes.items()}
     nodes |= _free("/truth", truth)
     tree = from_datasets(nodes)
     if validate:
@@ -281,6 +284,15 @@ def _observation(data: Any, order: np.ndarray, attrs: dict[str, Any]) -> xr.Data
         coords={"unit": ("unit", order)},
         attrs={key: value for key, value in attrs.items() if key == "clock"},
     )
+
+
+def _without_repeats(content: xr.Dataset) -> xr.Dataset:
+    """Return a sampled node without the samples whose time repeats that of the sample before."""
+    if "time" not in content.coords:
+        return content
+    times = content["time"].values
+    again = times[1:] == times[:-1]
+    return content.isel(time=np.concatenate([[True], ~again])) if again.any() else content
 
 
 def _behavior(data: Any, where: str) -> xr.Dataset:

@@ -96,13 +96,9 @@ def _series(path: str, family: str, name: str, values: xr.Variable, order: str |
             ordered, i = False, int(np.argmax(wrong))
             relation = "does not come after" if order == "increasing" else "comes before"
             message = f"{name}[{offset + i}] = {block[i]} {relation} {name}[{offset + i - 1}] = {before[i]}"
-            yield Problem(
-                path,
-                f"{family}.sorted",
-                offset + i,
-                message,
-                f"times must be {order}: sort or mend the clock",
-            )
+            repeat = order == "increasing" and block[i] == before[i]
+            remedy = 'keep one: build(..., duplicates="drop")' if repeat else "sort them or mend the clock"
+            yield Problem(path, f"{family}.sorted", offset + i, message, f"times must be {order}: {remedy}")
         if not (finite or ordered):
             return
         last = block[-1] if len(block) else last

@@ -68,6 +68,15 @@ def test_repeated_times_are_dropped_within_a_unit_only():
     np.testing.assert_array_equal(tree["spikes"]["time"], [0.1, 0.2, 0.2, 0.2])
 
 
+def test_repeated_samples_are_dropped_and_coinciding_events_kept():
+    arguments = {"behavior": {"x": ([0.0, 1.0, 1.0, 2.0], [1, 2, 3, 4])}, "events": {"lick": [1.0, 1.0]}}
+    with pytest.raises(RecordingError, match=r"time\[2\] = 1.0 does not come after .*duplicates=\"drop\""):
+        recording.build(**arguments)
+    tree = recording.build(**arguments, duplicates="drop")
+    np.testing.assert_array_equal(tree["behavior/x/value"], [1, 2, 4])
+    assert tree["events/lick"].sizes["event"] == 2
+
+
 def test_drop_does_not_hide_disorder():
     with pytest.raises(RecordingError, match=r"\[spikes.sorted\] unit 'a': time\[1\] = 0.1 comes after 0.2;"):
         recording.build(spikes={"a": [0.2, 0.2, 0.1]}, duplicates="drop")
