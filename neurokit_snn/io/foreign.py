@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from neurokit_snn.errors import FormatError, NeurokitError
+from neurokit_snn.errors import FormatError, NeurokitError, RecordingError
 
-__all__ = ["existing", "load_npy", "moment", "wrapped"]
+__all__ = ["existing", "frame_times", "load_npy", "moment", "naming", "wrapped"]
 
 
 @contextmanager
@@ -73,6 +73,52 @@ def existing(path: str | os.PathLike[str], *, folder: bool = False) -> Path:
         kinds = ("a folder", "a file") if found.is_dir() else ("a file", "a folder")
         raise FormatError(f"{found} is {kinds[0]}, expected {kinds[1]}; check the path")
     return found
+
+
+@contextmanager
+def naming(source: str | os.PathLike[str]) -> Iterator[None]:
+    """Put the name of the file before a `RecordingError` raised inside the block.
+
+    Examples
+    --------
+    >>> with naming("a.csv"):
+    ...     raise RecordingError("times must be increasing")
+    Traceback (most recent call last):
+    neurokit_snn.errors.RecordingError: a.csv: times must be increasing
+    """
+    try:
+        yield
+    except RecordingError as error:
+        text = str(error)
+        raise RecordingError(text if text.startswith(str(source)) else f"{source}: {text}") from error
+
+
+def frame_times(frames: int | np.ndarray, sampling_rate: float, source: Path) -> np.ndarray:
+    """Return the seconds of frames: their numbers, or the first so many, over the rate.
+
+    Parameters
+    ----------
+    frames
+        How many frames there are, or their numbers.
+    sampling_rate
+        Frames per second.
+    source
+        The file, for errors.
+
+    Raises
+    ------
+    FormatError
+        When the rate is no positive number.
+
+    Examples
+    --------
+    >>> frame_times(3, 50.0, Path("a.csv"))
+    array([0.  , 0.02, 0.04])
+    """
+    number = isinstance(sampling_rate, int | float | np.number) and not isinstance(sampling_rate, bool)
+    if not number or not 0 < sampling_rate < np.inf:
+        raise FormatError(f"{source}: sampling_rate is {sampling_rate!r}; give frames per second, as in 30.0")
+    return np.arange(frames) / sampling_rate if isinstance(frames, int) else frames / sampling_rate
 
 
 def moment(start: str) -> datetime | None:

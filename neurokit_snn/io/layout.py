@@ -26,7 +26,7 @@ from neurokit_snn.artefact import plain
 from neurokit_snn.errors import FormatError, NeurokitError
 from neurokit_snn.recording import schema
 
-__all__ = ["LossWarning", "Outgoing", "parse", "restore"]
+__all__ = ["LossWarning", "Outgoing", "parse", "restore", "runs"]
 
 NAME = "neurokit_snn.layout"
 VERSION = 1
@@ -63,12 +63,16 @@ class Outgoing:
 
     def take(self, path: str, name: str) -> np.ndarray:
         """Return a variable and note that the format holds it exactly."""
-        self._taken.add((path, name))
+        self.mark(path, name)
         return self.peek(path, name)
 
     def peek(self, path: str, name: str) -> np.ndarray:
         """Return a variable that the format shows but does not hold exactly."""
         return np.asarray(self.nodes[path].variables[name].values)
+
+    def mark(self, path: str, name: str) -> None:
+        """Note that the format holds a variable exactly, without loading it."""
+        self._taken.add((path, name))
 
     def keep(self, path: str, *names: str) -> None:
         """Note that the format does not hold these variables exactly after all."""
@@ -93,8 +97,15 @@ class Outgoing:
         node = self.nodes[path]
         return [str(name) for name, variable in node.variables.items() if variable.dims == (dim,) and name not in but]
 
-    def layout(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """Return the layout, for `plain.dumps`, and the arrays kept, as ``{"/node:variable": array}``."""
+    def layout(self, *, keep_empty: bool = True) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return the layout, for `plain.dumps`, and the arrays kept, as ``{"/node:variable": array}``.
+
+        Parameters
+        ----------
+        keep_empty
+            Whether empty arrays are kept even if they were taken, because the format loses track of them (a table
+            without rows has no types).
+        """
         kept: dict[str, np.ndarray] = {}
         nodes: dict[str, Any] = {}
         for path, node in self.nodes.items():
@@ -108,8 +119,7 @@ class Outgoing:
                     "attrs": dict(variable.attrs),
                     "coordinate": name in node.coords,
                 }
-                # Formats lose track of what is empty (a table without rows has no types), so that is kept as well.
-                if (path, name) not in self._taken or variable.size == 0:
+                if (path, name) not in self._taken or (keep_empty and variable.size == 0):
                     if _is_label(path, name, variable, node):
                         spec["values"] = np.asarray(variable.values)
                     else:
@@ -117,6 +127,18 @@ class Outgoing:
                 variables[name] = spec
             nodes[path] = {"attrs": dict(node.attrs), "variables": variables}
         return {"layout": NAME, "version": VERSION, "nodes": nodes}, kept
+
+
+def runs(values: np.ndarray, row_size: np.ndarray) -> list[np.ndarray]:
+    """Return the run of each unit of a flat array.
+
+    Examples
+    --------
+    >>> [run.tolist() for run in runs(np.arange(3), np.array([2, 0, 1]))]
+    [[0, 1], [], [2]]
+    """
+    # np.split makes one piece, not none, of no cuts.
+    return np.split(values, np.cumsum(row_size)[:-1]) if len(row_size) else []
 
 
 def _is_label(path: str, name: str, variable: xr.Variable, node: xr.Dataset) -> bool:

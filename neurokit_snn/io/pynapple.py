@@ -19,7 +19,7 @@ from neurokit_snn.artefact import plain
 from neurokit_snn.errors import FormatError
 from neurokit_snn.io.assemble import assemble
 from neurokit_snn.io.foreign import wrapped
-from neurokit_snn.io.layout import LossWarning, Outgoing, parse
+from neurokit_snn.io.layout import LossWarning, Outgoing, parse, runs
 from neurokit_snn.recording import span, validate
 
 __all__ = ["from_pynapple", "to_pynapple"]
@@ -81,8 +81,8 @@ def to_pynapple(tree: xr.DataTree) -> dict[str, Any]:
     names: dict[str, dict[str, str]] = {}
     with wrapped("recording", "pynapple", "pynapple", doing="write"):
         start, stop = span(tree)
-        # A support without duration is not allowed, and nothing is in it that could be lost.
-        support = nap.IntervalSet(start, stop if stop > start else start + 1.0)
+        # pynapple divides by the duration of the support, which of a single instant is nothing or next to it.
+        support = nap.IntervalSet(start, stop if stop - start > _TOUCHING_S else start + 1.0)
         if "/spikes" in out.nodes and out.nodes["/spikes"].sizes["unit"]:
             objects["units"] = _group(nap, out, support, names)
         rows = {"/trials": "trial"} if "/trials" in out.nodes else {}
@@ -167,14 +167,14 @@ def from_pynapple(
 
 def _group(nap: Any, out: Outgoing, support: Any, names: dict[str, dict[str, str]]) -> Any:
     times = out.seconds("/spikes", "time")
-    runs = np.split(times, np.cumsum(out.take("/spikes", "row_size"))[:-1])
+    pieces = runs(times, out.take("/spikes", "row_size"))
     labels = out.peek("/units", "unit")
     whole = labels.dtype.kind in "iu"
     keys = labels.tolist() if whole else range(len(labels))
     metadata = _metadata(nap.TsGroup, out, "/units", "unit", ("unit",), names)
     if not whole:
         metadata["unit"] = labels.astype(object)
-    trains = {key: nap.Ts(run, time_support=support) for key, run in zip(keys, runs, strict=True)}
+    trains = {key: nap.Ts(run, time_support=support) for key, run in zip(keys, pieces, strict=True)}
     return nap.TsGroup(trains, time_support=support, metadata=metadata)
 
 
@@ -287,27 +287,29 @@ def _units(group: Any, layout: Mapping[str, Any] | None, names: Mapping[str, str
         if key != "rate" and name != "unit":
             values = np.asarray(group.get_info(key))[rows]
             columns[name] = ("unit", values.astype(object) if values.dtype.kind == "U" else values)
-    runs = [np.asarray(group[key].t, dtype=np.float64) for key in keys]
-    edges = np.asarray(group.time_support.values, dtype=np.float64)
-    n = len(keys)
-    return {
+    trains = [np.asarray(group[key].t, dtype=np.float64) for key in keys]
+    nodes = {
         "/units": xr.Dataset(columns, coords=unit),
         "/spikes": xr.Dataset(
             {
-                "time": ("spike", np.concatenate([np.empty(0), *runs])),
-                "row_size": ("unit", np.array([len(run) for run in runs], dtype=np.int64)),
+                "time": ("spike", np.concatenate([np.empty(0), *trains])),
+                "row_size": ("unit", np.array([len(train) for train in trains], dtype=np.int64)),
             },
             coords=unit,
         ),
-        "/observation": xr.Dataset(
+    }
+    if layout is None:
+        # Of a recording of ours the support says nothing about single units; its /observation is kept.
+        edges, n = np.asarray(group.time_support.values, dtype=np.float64), len(keys)
+        nodes["/observation"] = xr.Dataset(
             {
                 "start": ("interval", np.tile(edges[:, 0], n)),
                 "stop": ("interval", np.tile(edges[:, 1], n)),
                 "row_size": ("unit", np.full(n, len(edges), dtype=np.int64)),
             },
             coords=unit,
-        ),
-    }
+        )
+    return nodes
 
 
 def _intervals(rows: Any, key: str, names: Mapping[str, str]) -> xr.Dataset:

@@ -92,6 +92,9 @@ def from_neo(
         layout = None if text is None else parse(text, name)
         left_out: list[str] = []
         found = _trains(segments, left_out)
+        if layout is not None:
+            # From t_start to t_stop is the nearest that Neo has; what a recording says itself is kept.
+            found.pop("/observation", None)
         parts: dict[str, list[xr.Dataset]] = defaultdict(list)
         for one in segments:
             for path, node in _sampled_and_rows(one, left_out).items():

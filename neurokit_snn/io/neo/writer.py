@@ -9,7 +9,7 @@ import xarray as xr
 from neurokit_snn._extras import require
 from neurokit_snn.artefact import plain
 from neurokit_snn.io.foreign import moment, wrapped
-from neurokit_snn.io.layout import Outgoing
+from neurokit_snn.io.layout import Outgoing, runs
 from neurokit_snn.io.neo.names import KEPT, LAYOUT, NODE, UNIT, quantity
 from neurokit_snn.recording import span, validate
 
@@ -81,13 +81,13 @@ def to_neo(tree: xr.DataTree) -> Any:
 def _trains(out: Outgoing, neo: Any, whole: tuple[float, float]) -> list[Any]:
     pq = require("quantities", extra="neo")
     times = out.seconds("/spikes", "time")
-    runs = np.split(times, np.cumsum(out.take("/spikes", "row_size"))[:-1])
+    pieces = runs(times, out.take("/spikes", "row_size"))
     columns = {name: out.take("/units", name).tolist() for name in out.columns("/units", "unit", but=("unit",))}
     labels = out.peek("/units", "unit").tolist()
     trains = []
     for i, (label, edges) in enumerate(zip(labels, _watched(out, len(labels), whole), strict=True)):
-        start, stop = min([edges[0], *runs[i][:1]]), max([edges[1], *runs[i][-1:]])
-        train = neo.SpikeTrain(runs[i], units=pq.s, t_start=start * pq.s, t_stop=stop * pq.s, name=str(label))
+        start, stop = min([edges[0], *pieces[i][:1]]), max([edges[1], *pieces[i][-1:]])
+        train = neo.SpikeTrain(pieces[i], units=pq.s, t_start=start * pq.s, t_stop=stop * pq.s, name=str(label))
         train.annotations.update({name: values[i] for name, values in columns.items()}, **{NODE: "/spikes", UNIT: label})
         trains.append(train)
     return trains
@@ -99,8 +99,8 @@ def _watched(out: Outgoing, n: int, whole: tuple[float, float]) -> list[tuple[fl
         return [whole] * n
     start, stop = out.seconds("/observation", "start"), out.seconds("/observation", "stop")
     out.keep("/observation", "start", "stop")
-    splits = np.cumsum(out.peek("/observation", "row_size"))[:-1]
-    pairs = zip(np.split(start, splits), np.split(stop, splits), strict=True)
+    sizes = out.peek("/observation", "row_size")
+    pairs = zip(runs(start, sizes), runs(stop, sizes), strict=True)
     return [(float(begin[0]), float(end[-1])) if len(begin) else (whole[0], whole[0]) for begin, end in pairs]
 
 

@@ -134,10 +134,10 @@ class Found:
         if family == "stimulus":
             data, dims = np.swapaxes(data, 1, 2), ("time", "y", "x", "channel")[: data.ndim]
         elif family == "signals":
-            data, dims = data.reshape(len(data), -1), ("time", "channel")
+            data, dims = _as_table(data), ("time", "channel")
             coords["channel"] = _channels(series, data.shape[1])
         elif family == "calcium":
-            data, dims = data.reshape(len(data), -1), ("time", "unit")
+            data, dims = _as_table(data), ("time", "unit")
             coords["unit"] = _roi_ids(series)
         elif data.ndim == 2:
             dims = ("time", "axis")
@@ -219,6 +219,11 @@ def _times(series: Any) -> np.ndarray:
         return np.asarray(series.timestamps[:], dtype=np.float64)
     start = series.starting_time or 0.0
     return start + np.arange(len(series.data)) / series.rate
+
+
+def _as_table(data: Any) -> Any:
+    """Return an array of one or more dimensions as (time, everything else)."""
+    return data.reshape(len(data), int(np.prod(data.shape[1:])))
 
 
 def _channels(series: Any, n: int) -> np.ndarray:

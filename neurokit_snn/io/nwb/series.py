@@ -155,7 +155,7 @@ def _series(draft: Draft, path: str, variable: str, name: str, cls: str, **more:
         # NWB orders the axes of an image x, y; ours are rows, columns.
         data = np.swapaxes(data, 1, 2)
     elif data.ndim > 4:
-        data = data.reshape(len(data), -1)
+        data = data.reshape(len(data), int(np.prod(data.shape[1:])))
     if cls != "ElectricalSeries":
         more["unit"] = str(attrs.get("units") or "unknown")
     return getattr(require(_CLASSES[cls], extra="nwb"), cls)(

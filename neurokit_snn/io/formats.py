@@ -1,0 +1,210 @@
+"""The exchange formats, as data: what each is called, how it is recognised, who reads and writes it, what it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import xarray as xr
+
+from neurokit_snn.errors import FormatError
+
+__all__ = ["FORMATS", "NODES", "Format", "capabilities", "find_format", "identify"]
+
+NODES = (
+    "units", "spikes", "observation", "trials", "epochs", "events", "behavior", "calcium", "stimulus", "signals",
+    "clocks", "truth", "extra",
+)  # fmt: skip
+
+Holds = Literal["native", "kept", "read"]
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class Format:
+    """One exchange format.
+
+    Attributes
+    ----------
+    name, title
+        What users type, and what people call it.
+    suffixes
+        Endings of its files or folders; none for objects and for folders of no particular name.
+    place
+        Whether it is a file, a folder, or an object in memory.
+    reader, writer
+        ``module:function`` below `neurokit_snn.io`, or None.
+    recognises
+        Whether a path, known to exist and to be of the right place, holds this format.
+    lazy
+        Whether its reader takes ``lazy``.
+    extra
+        Extra of this package that it needs, or None.
+    holds
+        For each node: ``native``, everybody's readers find it, and it comes back equal; ``kept``, it comes back equal
+        but only this package reads it; ``read``, the format is read only.
+    """
+
+    name: str
+    title: str
+    suffixes: tuple[str, ...]
+    place: Literal["file", "folder", "object"]
+    reader: str
+    writer: str | None
+    recognises: Callable[[Path], bool]
+    lazy: bool = False
+    extra: str | None = None
+    holds: Mapping[str, Holds] = field(default_factory=dict)
+
+
+def _hdf5(path: Path, *, attrs: tuple[str, ...] = (), names: tuple[str, ...] = ()) -> bool:
+    """Whether an HDF5 file has one of the attributes, or all of the groups and datasets, at its root."""
+    with path.open("rb") as file:
+        if file.read(len(_SIGNATURE)) != _SIGNATURE:
+            return False
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as opened:
+            return any(name in opened.attrs for name in attrs) or bool(names and all(name in opened for name in names))
+    except Exception as error:
+        # h5py raises OSError, KeyError, RuntimeError and more for damage, all meaning the same here.
+        raise FormatError(
+            f"{path}: an HDF5 file that cannot be opened ({' '.join(str(error).split())[:200]}); it is damaged or cut "
+            "short, restore it from a copy"
+        ) from error
+
+
+def _starts(path: Path, text: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(text)) == text
+
+
+def _has(*names: str) -> Callable[[Path], bool]:
+    return lambda folder: any((folder / name).is_file() for name in names)
+
+
+def _is_suite2p(folder: Path) -> bool:
+    return any(next(folder.glob(pattern), None) for pattern in ("iscell.npy", "*/iscell.npy", "suite2p/*/iscell.npy"))
+
+
+def _held(default: Holds, **others: Holds) -> dict[str, Holds]:
+    return {node: others.get(node, default) for node in NODES}
+
+
+_KEPT: dict[str, Holds] = {"clocks": "kept", "truth": "kept", "extra": "kept"}
+
+FORMATS: tuple[Format, ...] = (
+    Format(
+        "netcdf", "netCDF4", (".nc",), "file", "netcdf:read_netcdf", "netcdf:write_netcdf",
+        lambda path: _hdf5(path, attrs=("schema", "_NCProperties", "neurokit_snn")) and not _hdf5(path, attrs=("nwb_version",)),
+        lazy=True, holds=_held("native"),
+    ),
+    Format(
+        "nwb", "NWB", (".nwb",), "file", "nwb:read_nwb", "nwb:write_nwb", lambda path: _hdf5(path, attrs=("nwb_version",)),
+        lazy=True, extra="nwb", holds=_held("native", **_KEPT),
+    ),
+    Format(
+        "zarr", "Zarr", (".zarr",), "folder", "zarr:read_zarr", "zarr:write_zarr", _has(".zgroup", "zarr.json"),
+        lazy=True, extra="zarr", holds=_held("native"),
+    ),
+    Format(
+        "phy", "Phy/Kilosort", (), "folder", "phy:read_phy", None, _has("spike_times.npy"),
+        holds={"units": "read", "spikes": "read"},
+    ),
+    Format(
+        "suite2p", "suite2p", (), "folder", "suite2p:read_suite2p", None, _is_suite2p,
+        holds={"units": "read", "calcium": "read"},
+    ),
+    Format(
+        "deeplabcut", "DeepLabCut", (".csv", ".h5", ".hdf5"), "file", "deeplabcut:read_deeplabcut", None,
+        lambda path: _starts(path, b"scorer,") or _hdf5(path, names=("df_with_missing",)), holds={"behavior": "read"},
+    ),
+    Format(
+        "sleap", "SLEAP analysis", (".h5", ".hdf5"), "file", "sleap:read_sleap", None,
+        lambda path: _hdf5(path, names=("tracks", "node_names")), holds={"behavior": "read"},
+    ),
+    Format(
+        "neo", "Neo", (), "object", "neo:from_neo", "neo:to_neo", lambda path: False, extra="neo",
+        holds=_held("native", observation="kept", **_KEPT),
+    ),
+    Format(
+        "pynapple", "pynapple", (), "object", "pynapple:from_pynapple", "pynapple:to_pynapple", lambda path: False,
+        extra="glm", holds=_held("native", observation="kept", **_KEPT),
+    ),
+    Format(
+        "spikeinterface", "SpikeInterface sorting", (), "object", "spikeinterface:from_spikeinterface", None,
+        lambda path: False, holds={"units": "read", "spikes": "read", "observation": "read", "epochs": "read"},
+    ),
+)  # fmt: skip
+
+
+def find_format(name: str) -> Format:
+    """Return the format of a name.
+
+    Raises
+    ------
+    FormatError
+        When there is none, naming those there are.
+
+    Examples
+    --------
+    >>> find_format("nwb").suffixes
+    ('.nwb',)
+    """
+    for one in FORMATS:
+        if one.name == name:
+            return one
+    raise FormatError(f"unknown format {name!r}; known are {', '.join(one.name for one in FORMATS)}")
+
+
+def identify(path: Path) -> Format | None:
+    """Return the format that the content of a file or folder is in, whatever its name, or None.
+
+    Raises
+    ------
+    FormatError
+        When it is an HDF5 file that cannot be opened.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "spike_times.npy").write_bytes(b"")
+    ...     identify(Path(folder)).name
+    'phy'
+    """
+    place = "folder" if path.is_dir() else "file"
+    return next((one for one in FORMATS if one.place == place and one.recognises(path)), None)
+
+
+def capabilities() -> xr.Dataset:
+    """Return what each format reads, writes and holds.
+
+    Returns
+    -------
+    table
+        ``holds (format, node)``: ``"native"``, everybody's readers find it and it comes back equal; ``"kept"``, it
+        comes back equal but only this package reads it; ``"read"``, the format is only read; ``""``, it has no such
+        thing. ``title``, ``writes``, ``lazy``, ``suffixes``, ``extra`` ``(format,)``. Nothing is held within a
+        tolerance: what comes back is equal to the bit.
+
+    Examples
+    --------
+    >>> capabilities()["holds"].sel(format="nwb", node=["trials", "truth"]).values.tolist()
+    ['native', 'kept']
+    """
+    return xr.Dataset(
+        {
+            "holds": (("format", "node"), np.array([[one.holds.get(node, "") for node in NODES] for one in FORMATS])),
+            "title": ("format", [one.title for one in FORMATS]),
+            "writes": ("format", [one.writer is not None for one in FORMATS]),
+            "lazy": ("format", [one.lazy for one in FORMATS]),
+            "suffixes": ("format", [" ".join(one.suffixes) for one in FORMATS]),
+            "extra": ("format", [one.extra or "" for one in FORMATS]),
+        },
+        coords={"format": [one.name for one in FORMATS], "node": list(NODES)},
+    )
