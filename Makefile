@@ -1,7 +1,7 @@
 # Every target works on a machine that has only Python 3.11 and make: the virtual environment is made on demand.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
-PYTHON ?= python3
+PYTHON ?= $(shell command -v python3.11 || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -52,7 +52,7 @@ bench: install ## every speed and memory claim beside its peer
 	  $(BIN)/python -m benchmarks.$$name || status=1; \
 	done; exit $$status
 
-peers: install ## packages that are only measured against, and that pip cannot resolve beside ours
+peers: install ## packages that are only measured against: never part of our own dependencies
 	@$(PIP) snntorch spconv elephant loguru requests
 	@$(PIP) --no-deps spikingjelly
 

@@ -82,3 +82,14 @@ def test_optional_libraries_are_imported_inside_functions():
         if name in HEAVY
     ]
     assert guilty == []
+
+
+def test_nobody_goes_round_the_layers_through_the_root():
+    """``import neurokit_snn as nk; nk.models...`` would load anything, and import-linter would not see it."""
+    pattern = re.compile(r"^[ \t]*import neurokit_snn(?: as \w+)?$", re.MULTILINE)
+    guilty = [
+        str(path.relative_to(PACKAGE))
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if pattern.search(path.read_text())
+    ]
+    assert guilty == []

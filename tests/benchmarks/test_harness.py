@@ -10,6 +10,12 @@ import pytest
 from benchmarks import harness
 
 
+@pytest.fixture(autouse=True)
+def _no_collection(monkeypatch):
+    """A full collection of the objects of a test process takes far longer than the pauses that are timed here."""
+    monkeypatch.setattr(harness.gc, "collect", lambda: 0)
+
+
 def prepare_pause(seconds: float):
     """Sleep; the value is the same on both sides."""
 
