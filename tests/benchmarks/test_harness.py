@@ -12,7 +12,7 @@ from benchmarks import harness
 
 @pytest.fixture(autouse=True)
 def _no_collection(monkeypatch):
-    """A full collection of the objects of a test process takes far longer than the pauses that are timed here."""
+    """A full collection of a test process takes far longer than the pauses that are timed here."""
     monkeypatch.setattr(harness.gc, "collect", lambda: 0)
 
 
