@@ -87,7 +87,7 @@ def plot(
         data = binned(open_recording(rec), settings)
         drawn = draw.decoded(data, _decode(data, model, behavior=behavior), behavior=behavior)
     else:
-        scores = open_artefact(rec, "a comparison", "data_vars")
+        scores = open_artefact(rec, "a comparison", "metric")
         drawn = draw.comparison(scores, metric=metric, reference=reference)
     _save(drawn, path, overwrite=overwrite)
     typer.echo(f"wrote {path}")

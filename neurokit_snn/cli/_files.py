@@ -55,17 +55,19 @@ def open_artefact(name: str, wanted: str, has: str) -> Any:
     wanted
         What it should be, for the error.
     has
-        Name of an attribute that such a thing has.
+        Name of a method that such a model has; for a Dataset, of a dim.
 
     Raises
     ------
     FormatError
         When it holds something else.
     """
+    import xarray as xr
+
     from neurokit_snn import artefact
 
     found = artefact.load(Path(name))
-    if not hasattr(found, has):
+    if not (has in found.dims if isinstance(found, xr.Dataset) else hasattr(found, has)):
         raise FormatError(f"{name}: holds a {type(found).__name__}, not {wanted}")
     return found
 

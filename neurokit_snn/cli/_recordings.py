@@ -63,7 +63,10 @@ def doctor(
         bool, typer.Option("--fix", help="Recover and remove; without it, only say what would be done.")
     ] = False,
 ) -> None:
-    """List, recover and remove what an interrupted save left behind."""
+    """Mend what an interrupted save left behind.
+
+    Without --fix it only lists what there is and what would be done.
+    """
     from neurokit_snn import artefact
 
     findings = artefact.doctor(folder, fix=fix)
