@@ -228,7 +228,7 @@ def _frames(node: xr.Dataset, name: str, grid: Grid, edges: NDArray[np.float64])
         raise RecordingError(f"/stimulus/{name} holds no frames; leave it out")
     # Indexed through xarray, so that a movie in a file stays there until it is asked for.
     value = movie.variable[xr.Variable(("trial", "time"), shown)]
-    return _pair(f"stimulus_{name}", value.data, valid & grid.exists, movie, dict(movie.attrs))
+    return _pair(f"stimulus_{name}", value, valid & grid.exists, movie, dict(movie.attrs))
 
 
 def _pair(

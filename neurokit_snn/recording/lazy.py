@@ -31,7 +31,7 @@ NEAR_ROWS = 1 << 15  # ranges closer than this are read in one go
 
 
 class Spikes:
-    """The spike times of a recording, in memory or lazy (dask).
+    """The spike times of a recording: in memory, in a file, or dask's.
 
     Parameters
     ----------
@@ -56,20 +56,12 @@ class Spikes:
         self.stop: Ints = np.cumsum(sizes)
         self.start: Ints = self.stop - sizes
 
-    @property
-    def lazy(self) -> bool:
-        """Whether the times are still in a file."""
-        return self.time.chunks is not None
-
     def read(self, start: Ints, stop: Ints) -> Iterator[tuple[Floats, Ints, Ints]]:
         """Yield ``(times, first, last)`` until the rows ``start[u]:stop[u]`` of every unit have been passed.
 
-        ``times[first[u]:last[u]]`` are spikes of unit ``u``. What is in memory comes at once and without a
-        copy.
+        ``times[first[u]:last[u]]`` are spikes of unit ``u``; what is in memory comes as views. Whether the
+        times lie in memory or in a file matters nowhere else.
         """
-        if not self.lazy:
-            yield np.ascontiguousarray(self.time.values, np.float64), start, stop
-            return
         for low, high in _reads(start, stop):
             # One range after the other in this thread: dask's own scheduler would hold many at once.
             piece = self.time[low:high].compute(scheduler="synchronous").values
@@ -186,14 +178,12 @@ def blocks_of(spikes: Spikes, grid: Grid, observed: Observed | None, *, length: 
         Bins per block.
     """
     bounds = [*range(0, grid.n_bins, length), grid.n_bins]
-    # In memory, finding the rows again costs next to nothing; in a file it costs the whole file.
-    index = spikes.row_index(grid.edges[0, bounds]) if spikes.lazy else None
+    index = spikes.row_index(grid.edges[0, bounds])
     pairs = list(pairwise(bounds))
     n_units = spikes.start.size
 
     def one_count(i: int) -> NDArray[np.int32]:
-        rows = None if index is None else index[:, i : i + 2]
-        return count(spikes, grid.block(*pairs[i]), observed, rows=rows, parallel=False)
+        return count(spikes, grid.block(*pairs[i]), observed, rows=index[:, i : i + 2], parallel=False)
 
     def one_mask(i: int) -> NDArray[np.bool_]:
         return mask(observed, grid.block(*pairs[i]), n_units)
