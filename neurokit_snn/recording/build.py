@@ -211,14 +211,28 @@ def _runs(spikes: Any) -> _Runs:
         raise RecordingError(
             f"/spikes: {len(times)} times but {len(of_spike)} units of spikes; they must match"
         )
-    order, codes, sizes = np.unique(of_spike, return_inverse=True, return_counts=True)
+    order, codes, sizes = _grouped(of_spike)
     # A stable sort of small integers is a radix sort; it is enough where the times are in order already.
-    by_unit = np.argsort(codes.astype(np.uint16) if len(order) < 2**16 else codes, kind="stable")
+    by_unit = np.argsort(codes, kind="stable")
     ordered = times[by_unit]
     falls = np.flatnonzero(ordered[1:] < ordered[:-1]) + 1
     if not np.isin(falls, np.cumsum(sizes)).all():
         ordered = times[np.lexsort((times, codes))]
     return order, sizes.astype(np.int64), ordered, {}
+
+
+def _grouped(of_spike: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels in order, a code for each spike that sorts like its label, and the spikes of each label."""
+    if of_spike.dtype.kind == "i" and len(of_spike):
+        low = of_spike.min()
+        # As wide a range as 16 bits hold needs no sort at all to be counted.
+        if of_spike.max() - low < 2**16:
+            codes = (of_spike - low).astype(np.uint16)
+            counts = np.bincount(codes)
+            present = np.flatnonzero(counts)
+            return present + low, codes, counts[present]
+    order, codes, sizes = np.unique(of_spike, return_inverse=True, return_counts=True)
+    return order, codes.astype(np.uint16) if len(order) < 2**16 else codes, sizes
 
 
 def _spikes(flat: _Runs, order: np.ndarray, *, drop: bool) -> xr.Dataset:

@@ -203,7 +203,12 @@ class _SpikeScan:
         self.labels = spikes["unit"].values.tolist()
         self.sizes = spikes["row_size"].values.astype(np.int64)
         self.starts = np.concatenate([[0], np.cumsum(self.sizes)])
-        self.observation = observation
+        self.edges: np.ndarray | None = None
+        if observation is not None:
+            # Every unit's edges, start and stop in turn, with the place where each unit's begin.
+            pairs = (observation["start"].values, observation["stop"].values)
+            self.edges = np.stack(pairs, axis=1).ravel()
+            self.first_edge = 2 * np.concatenate([[0], np.cumsum(observation["row_size"].values)])
         self.firsts: dict[str, Problem] = {}
         self.last = np.nan
         self.slow = np.zeros(len(self.sizes), dtype=np.int64)
@@ -248,8 +253,9 @@ class _SpikeScan:
                 continue
             self.begin[unit] = run[0] if np.isnan(self.begin[unit]) else self.begin[unit]
             self.end[unit] = run[-1]
-            if self.observation is not None and not self.firsts:
-                self._observed(unit, run, max(offset, int(self.starts[unit])))
+            if self.edges is not None and not self.firsts:
+                edges = self.edges[self.first_edge[unit] : self.first_edge[unit + 1]]
+                self._observed(edges, run, max(offset, int(self.starts[unit])))
 
     def _disorder(self, offset: int, block: np.ndarray, gaps: np.ndarray, previous: float) -> None:
         for rule, wrong, word, remedy in (
@@ -261,13 +267,7 @@ class _SpikeScan:
                 before = block[i - 1] if i else previous
                 self._report(rule, offset + i, f"= {block[i]} {word} {before}", remedy)
 
-    def _observed(self, unit: int, run: np.ndarray, index: int) -> None:
-        assert self.observation is not None
-        sizes = self.observation["row_size"].values
-        stop = int(sizes[: unit + 1].sum())
-        rows = slice(stop - int(sizes[unit]), stop)
-        start_stop = (self.observation["start"].values[rows], self.observation["stop"].values[rows])
-        edges = np.stack(start_stop, axis=1).ravel()
+    def _observed(self, edges: np.ndarray, run: np.ndarray, index: int) -> None:
         counts = np.searchsorted(run, edges, side="left")
         if (counts[1::2] - counts[::2]).sum() == len(run):
             return

@@ -53,6 +53,13 @@ def test_flat_spikes_with_str_units_and_times_in_order():
     np.testing.assert_array_equal(tree["spikes"]["time"], [0.2, 0.1, 0.3])
 
 
+def test_flat_spikes_with_labels_far_apart():
+    units = [10**9, -5, 10**9, 3]
+    tree = recording.build(spikes=([0.4, 0.3, 0.2, 0.1], units))
+    np.testing.assert_array_equal(tree["units"]["unit"], [-5, 3, 10**9])
+    np.testing.assert_array_equal(tree["spikes"]["time"], [0.3, 0.1, 0.2, 0.4])
+
+
 def test_spikes_in_the_layout_of_the_schema():
     tree = recording.build(spikes={"a": [0.1, 0.2], "b": []})
     again = recording.build(spikes=tree["spikes"].to_dataset(), units=tree["units"].to_dataset())
