@@ -40,6 +40,7 @@ class OpenFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.digest = hashlib.sha256()
+        self.small = 0
         self._lock = threading.RLock()
         self._identity = _identity(path)
         self._file: h5netcdf.File | None = self._open()

@@ -163,7 +163,9 @@ def _unseal(data: bytes, where: Path) -> dict[str, Any]:
             raise ArtefactError(
                 f"{where}: entry {name!r} is missing or no {type_.__name__}; restore it from a copy"
             )
-    for name in contents["files"]:
+    for name, entry in contents["files"].items():
+        if not isinstance(entry.get("sha256"), str) or not isinstance(entry.get("size"), int):
+            raise ArtefactError(f"{where}: has no sha256 and size for {name!r}; restore it from a copy")
         if name != os.path.basename(name) or name in ("", ".", "..", NAME):
             raise ArtefactError(f"{where}: lists {name!r}, which is no file of this folder; do not trust it")
     return contents

@@ -174,7 +174,7 @@ def _write_node(group: Any, node: xr.DataTree, plans: dict[str, variables.Stored
         "coordinates": list(dataset.coords),
         "children": list(node.children),
     }
-    mark = {"layout": LAYOUT} if group.name == "/" else {}
+    mark = {"layout": LAYOUT, "small": SMALL} if group.name == "/" else {}
     group.attrs.update(native | attributes.keep(attrs=exact, **order, **mark))
 
 
@@ -226,13 +226,14 @@ def _slabs(source: xr.Variable, itemsize: int) -> Iterator[tuple[slice | int, ..
 
 
 def _read(opened: OpenFile, lazy: bool) -> xr.DataTree:
-    mark = attributes.kept(opened.file.attrs).get("layout")
-    if mark is None:
+    kept = attributes.kept(opened.file.attrs)
+    if "layout" not in kept:
         raise ArtefactError(f"{opened.path}: not a file of neurokit_snn; open it with xarray.open_datatree")
-    if mark > LAYOUT:
+    if kept["layout"] > LAYOUT:
         raise ArtefactError(
-            f"{opened.path}: layout {mark} was written by a newer neurokit_snn; upgrade to read it"
+            f"{opened.path}: layout {kept['layout']} was written by a newer neurokit_snn; upgrade to read it"
         )
+    opened.small = int(kept["small"])  # as it was when the digest was taken
     found: dict[str, xr.Dataset] = {}
     _read_group(opened, opened.file, "/", lazy, found)
     return xr.DataTree.from_dict(found)
@@ -263,7 +264,7 @@ def _read_variable(opened: OpenFile, group: Any, key: str, name: str, lazy: bool
     attrs = attributes.decode(dict(stored.attrs), kept.get("attrs", {}))
     dims = tuple(stored.dimensions)
     _count_in(opened, [key, name, list(dims), list(stored.shape), str(stored.dtype)], stored.attrs)
-    large = int(np.prod(stored.shape)) > SMALL and not plan.text
+    large = int(np.prod(stored.shape)) > opened.small and not plan.text
     if lazy and large and dims != (name,):
         array = LazyArray(opened, f"{key.rstrip('/')}/{name}", tuple(stored.shape), plan)
         return xr.Variable(dims, LazilyIndexedArray(array), attrs)

@@ -15,7 +15,11 @@ from neurokit_snn.artefact.names import leftovers
 from neurokit_snn.artefact.netcdf import read_tree
 from neurokit_snn.errors import ArtefactError
 
-__all__ = ["Artefact", "is_whole", "read", "recover"]
+__all__ = ["Artefact", "ReplacedError", "is_whole", "read", "recover"]
+
+
+class ReplacedError(ArtefactError):
+    """A file is not the one that was checked: another process has overwritten the artefact meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +60,10 @@ class Artefact:
             When there is none of that name, or its file is damaged or has been replaced since.
         """
         path = self.file(f"{name}.nc")
-        tree = read_tree(path, lazy=self.lazy, digest=self.manifest["files"][path.name].get("digest"))
-        self.file(path.name)  # the same file still: what was read is what was checked
-        return tree
+        try:
+            return read_tree(path, lazy=self.lazy, digest=self.manifest["files"][path.name].get("digest"))
+        finally:
+            self.file(path.name)  # the same file still: what was read is what was checked
 
     def dataset(self, name: str) -> xr.Dataset:
         """Return the dataset saved under ``name``; errors as for `tree`."""
@@ -75,8 +80,12 @@ class Artefact:
         if name not in self._seen:
             known = ", ".join(sorted(self._seen)) or "none"
             raise ArtefactError(f"{self.path}: no file {name!r} in this artefact; it holds: {known}")
-        if _identity(self.path / name) != self._seen[name]:
-            raise ArtefactError(
+        try:
+            same = _identity(self.path / name) == self._seen[name]
+        except ArtefactError:
+            same = False
+        if not same:
+            raise ReplacedError(
                 f"{self.path / name}: was replaced since the artefact was read; read it again"
             )
         return self.path / name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, cast
 
 import xarray as xr
 
-from neurokit_snn.artefact.reader import Artefact, read
+from neurokit_snn.artefact.reader import Artefact, ReplacedError, read
 from neurokit_snn.artefact.writer import write
 from neurokit_snn.errors import ArtefactError
 
@@ -104,7 +105,14 @@ def load(path: str | os.PathLike[str], *, lazy: bool = False) -> Any:
     ...     nk.load(nk.save(rates, f"{folder}/rates.nk"))["rate"].values
     array([1.5, 2. ])
     """
-    found = read(path, lazy=lazy)
+    while True:
+        with contextlib.suppress(
+            ReplacedError
+        ):  # overwritten between the check and the reading: read the new one
+            return _rebuild(read(path, lazy=lazy))
+
+
+def _rebuild(found: Artefact) -> Any:
     if found.kind in _REBUILDERS:
         module, name = _REBUILDERS[found.kind]
         return getattr(importlib.import_module(module), name)(found.path)
@@ -112,10 +120,6 @@ def load(path: str | os.PathLike[str], *, lazy: bool = False) -> Any:
         raise ArtefactError(
             f"{found.path}: kind {found.kind!r} has a reader of its own; use neurokit_snn.artefact.read"
         )
-    return _rebuild(found)
-
-
-def _rebuild(found: Artefact) -> xr.DataTree | xr.Dataset:
     tree = found.tree("data")
     return tree if found.manifest.get("class") == "DataTree" else tree.to_dataset()
 

@@ -178,6 +178,7 @@ def _forget_old(target: Path) -> None:
 
 def discard(folder: Path) -> None:
     """Delete an artefact, its manifest first: what a kill leaves of it can then not come back."""
-    (folder / manifest.NAME).unlink(missing_ok=True)
-    fsync(folder)
+    with contextlib.suppress(FileNotFoundError):  # somebody else is deleting it, too
+        (folder / manifest.NAME).unlink()
+        fsync(folder)
     shutil.rmtree(folder, ignore_errors=True)

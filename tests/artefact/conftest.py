@@ -49,3 +49,8 @@ def _assert_same(found: xr.DataTree | xr.Dataset, expected: xr.DataTree | xr.Dat
 @pytest.fixture(scope="session")
 def assert_same() -> Callable[..., None]:
     return _assert_same
+
+
+@pytest.fixture(scope="session")
+def assert_value() -> Callable[..., None]:
+    return _assert_value
