@@ -45,21 +45,24 @@ class Baseline:
     needs: str | None = None
 
 
+HISTORY = 0.25
+"""Seconds of its own past that the history GLM reads: refractoriness, bursts and theta."""
+
 BASELINES: tuple[Baseline, ...] = (
     Baseline(
         name="mean rate", model="MeanRate", tasks=("encode", "cosmooth", "cosmooth+behavior", "forecast")
     ),
+    Baseline(name="tuning GLM", model="GLM", tasks=("encode", "forecast"), covariates=True, needs="nemos"),
     Baseline(
-        name="tuning GLM",
+        name="history GLM",
         model="GLM",
-        tasks=("encode", "cosmooth+behavior", "forecast"),
-        covariates=True,
+        parameters={"covariates": (), "past": HISTORY},
+        tasks=("forecast",),
         needs="nemos",
     ),
     Baseline(
         name="population regression", model="ReducedRankRegression", tasks=("cosmooth", "cosmooth+behavior")
     ),
-    Baseline(name="history GLM", model="GLM", tasks=("forecast",), needs="nemos"),
     Baseline(name="ridge", model="RidgeDecoder", tasks=("decode",)),
     Baseline(name="naive Bayes", model="NaiveBayesDecoder", tasks=("decode",)),
     Baseline(name="naive Bayes, random walk", model="NaiveBayesDecoder", tasks=("decode",)),

@@ -240,11 +240,6 @@ def _path(cache: Path, cell: Cell) -> Path:
 
 
 def _store(cache: Path, cell: Cell, result: Result) -> None:
-    trees = {}
-    for seed, statistics in result.statistics.items():
-        nodes = {f"/{name}": part for name, part in statistics.items()}
-        labels = xr.Dataset({"unit": ("scored_unit", result.units[seed])})
-        trees[f"seed_{seed}"] = xr.DataTree.from_dict({"/": labels, **nodes})
     config = {
         "session": cell.session,
         "model": cell.model,
@@ -252,9 +247,8 @@ def _store(cache: Path, cell: Cell, result: Result) -> None:
         "seeds": list(cell.seeds),
         "key": cell.key,
     }
-    artefact.write(
-        _path(cache, cell), kind="cell", trees=trees, config=config, seed=cell.seeds[0], overwrite=True
-    )
+    trees = {"statistics": _packed(result, cell.seeds)}
+    artefact.write(_path(cache, cell), kind="cell", trees=trees, config=config, seed=cell.seeds[0], overwrite=True)
 
 
 def _stored(cache: Path, cell: Cell) -> Result | None:
@@ -263,11 +257,37 @@ def _stored(cache: Path, cell: Cell) -> Result | None:
         found = artefact.read(_path(cache, cell), kind="cell")
         if found.config.get("key") != cell.key:
             return None
-        trees = {seed: found.tree(f"seed_{seed}") for seed in cell.seeds}
+        return _unpacked(found.dataset("statistics"), cell.seeds)
     except ArtefactError:
         return None
-    statistics = {
-        seed: {str(n): node.to_dataset(inherit=False) for n, node in tree.children.items()}
-        for seed, tree in trees.items()
-    }
-    return Result(statistics=statistics, units={seed: tree["unit"].values for seed, tree in trees.items()})
+
+
+def _packed(result: Result, seeds: Sequence[int]) -> xr.Dataset:
+    """One dataset with the variables ``METRIC.STATISTIC (seed, trial, ...)``; seeds that share a fit share units."""
+    per_seed = []
+    for seed in seeds:
+        variables = {}
+        for metric, part in result.statistics[seed].items():
+            own = {"column": f"{metric}.column"} if "column" in part.dims else {}
+            variables.update({f"{metric}.{name}": values for name, values in part.rename(own).data_vars.items()})
+        per_seed.append(xr.Dataset(variables))
+    packed = xr.concat(per_seed, "seed", join="exact")
+    return packed.assign(unit=("scored_unit", result.units[seeds[0]]))
+
+
+def _unpacked(packed: xr.Dataset, seeds: Sequence[int]) -> Result:
+    units = packed["unit"].values
+    names: dict[str, list[str]] = {}
+    for variable in packed.drop_vars("unit").data_vars:
+        metric, name = str(variable).split(".", 1)
+        names.setdefault(metric, []).append(name)
+    statistics: dict[int, Statistics] = {}
+    for i, seed in enumerate(seeds):
+        one = packed.isel(seed=i)
+        statistics[seed] = {}
+        for metric, parts in names.items():
+            mine = one[[f"{metric}.{name}" for name in parts]]
+            back = {f"{metric}.{name}": name for name in parts}
+            own = {f"{metric}.column": "column"} if f"{metric}.column" in mine.dims else {}
+            statistics[seed][metric] = mine.rename(back | own)
+    return Result(statistics=statistics, units=dict.fromkeys(seeds, units))
