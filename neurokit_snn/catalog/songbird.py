@@ -1,0 +1,56 @@
+"""The songbird recording: calcium of HVC neurons and the spectrogram of the song, 22 s."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from neurokit_snn.catalog.entries import ENTRIES
+from neurokit_snn.errors import CatalogError
+from neurokit_snn.recording import build
+
+__all__ = ["read_origin"]
+
+
+def read_origin(files: dict[str, Path]) -> xr.DataTree:
+    """The recording from ``MackeviciusData.mat`` and the events of the same session from ``songbird_spikes.txt``.
+
+    The two sources share one clock that begins with the recording: frame ``k`` of the camera is at ``(k + 1) / 30`` s, as in
+    the events, whose first is at 0.033 s. Column ``k`` of the spectrogram covers ``[k, k + 1) / 200`` s; its middle is its time.
+    The events are spikes of the deconvolved traces: they stand in ``/spikes`` of the same units.
+    """
+    from scipy.io import loadmat
+
+    found = loadmat(files["MackeviciusData.mat"])
+    calcium, song = found["NEURAL"].T, found["SONG"].T  # (frame, unit), (column, frequency)
+    video_hz, song_hz = float(found["VIDEOfs"].item()), float(found["SONGfs"].item())
+    frame_time = (np.arange(calcium.shape[0]) + 1) / video_hz
+    song_time = (np.arange(song.shape[0]) + 0.5) / song_hz
+    units = np.arange(1, calcium.shape[1] + 1)
+    entry = ENTRIES["songbird-hvc"]
+    return build(
+        spikes=_events(files["songbird_spikes.txt"], units),
+        calcium={"time": frame_time, "value": calcium, "units": "arbitrary"},
+        behavior={
+            "song": {
+                "time": song_time,
+                "value": song,
+                "units": "arbitrary",
+                "dims": ("time", "frequency"),
+                "coords": {"frequency": np.arange(song.shape[1])},
+            }
+        },
+        session_id=entry.name,
+        source="https://github.com/FeeLab/seqNMF",
+        licence=entry.licence,
+        citation=entry.citation,
+    )
+
+
+def _events(path: Path, units: np.ndarray) -> dict[int, np.ndarray]:
+    rows = np.loadtxt(path)
+    if rows.ndim != 2 or rows.shape[1] != 2:
+        raise CatalogError(f"{path}: rows of shape {rows.shape}, expected (unit, time) pairs")
+    return {int(u): np.sort(rows[rows[:, 0] == u, 1]) for u in units}
