@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from neurokit_snn import recording
 from neurokit_snn.errors import RecordingError
 from neurokit_snn.recording.observation import restrict, total
+from neurokit_snn.recording.schema import datasets, from_datasets
 from neurokit_snn.testing import assert_recordings_equal, recordings
 
 
@@ -78,7 +79,7 @@ def test_intervals_that_do_not_add_up_are_refused():
 def test_the_span_holds_everything_and_no_more(tree):
     start, stop = recording.span(tree)
     assert_recordings_equal(recording.slice_time(tree, start, np.nextafter(stop, np.inf)), tree)
-    lazy = tree.map_over_datasets(lambda node: node.chunk(3))
+    lazy = from_datasets({**datasets(tree), "/spikes": tree["spikes"].to_dataset().chunk(3)})
     assert recording.span(lazy) == (start, stop)
     if start < stop:
         assert_recordings_equal(recording.slice_time(tree, start, stop), tree)
