@@ -1,8 +1,9 @@
-"""Writing units to NWB: one flat column and an index against a loop of ``NWBFile.add_unit``; both files valid, same spikes.
+"""Writing units to NWB: one flat column and an index against a loop of ``NWBFile.add_unit``.
 
 python -m benchmarks.nwb_write [--quick]
 
-``--quick`` writes 100 units x 4,000 spikes instead of 500 x 20,000, where the loop takes seconds and not minutes.
+Both files must hold the same spikes, and the validator must find nothing in ours. ``--quick`` writes
+100 units x 4,000 spikes instead of 500 x 20,000, where the loop takes seconds and not minutes.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pynwb
-from neurokit_snn import io, recording
 
 from benchmarks.harness import exit_code, run_case
+from neurokit_snn import io, recording
 
 HOUR = 3600.0
 

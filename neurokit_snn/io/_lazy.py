@@ -53,4 +53,6 @@ def lazy_hdf5(dataset: Any) -> Any:
     path = os.path.abspath(dataset.file.filename)
     source = _Dataset(path, dataset.name, dataset.shape, dataset.dtype)
     # HDF5 is not safe for threads of one process: the lock lets them read one after another.
-    return array.from_array(source, chunks="auto", lock=True, asarray=True, name=f"{path}:{dataset.name}:{id(source)}")
+    return array.from_array(
+        source, chunks="auto", lock=True, asarray=True, name=f"{path}:{dataset.name}:{id(source)}"
+    )

@@ -1,4 +1,4 @@
-"""The last step of every reader: nodes as they were found, put in order, given back their layout, and checked."""
+"""The last step of every reader: what was found is put in order, given back its layout, and checked."""
 
 from __future__ import annotations
 
@@ -64,8 +64,9 @@ def assemble(
     >>> assemble({"/trials": trials}, {}, name="a.file")["trials"]["start"].values
     array([0., 1.])
     """
-    nodes = _without(dict(found), drop, name)
     layout_nodes = {} if layout is None else layout["nodes"]
+    _check_drop(drop, {*found, *layout_nodes}, name)
+    nodes = {path: node for path, node in found.items() if not _dropped(path, drop)}
     if "/observation" in nodes and "/observation" not in layout_nodes:
         nodes["/observation"] = half_open(nodes["/observation"], nodes.get("/spikes"))
     arguments: dict[str, Any] = {key: nodes[f"/{key}"] for key in _SINGLE if f"/{key}" in nodes}
@@ -74,11 +75,14 @@ def assemble(
         members = {path.removeprefix(prefix): node for path, node in nodes.items() if path.startswith(prefix)}
         if members:
             arguments[family] = members
-    known = {key: value for key, value in attrs.items() if key in schema.ROOT_ATTRS}
+    known: dict[str, Any] = {key: value for key, value in attrs.items() if key in schema.ROOT_ATTRS}
     try:
         tree = recording.build(**arguments, **known, duplicates=duplicates, validate=False)
         if layout is not None:
-            wanted = {**layout, "nodes": {p: spec for p, spec in layout_nodes.items() if not _dropped(p, drop)}}
+            wanted = {
+                **layout,
+                "nodes": {p: spec for p, spec in layout_nodes.items() if not _dropped(p, drop)},
+            }
             root = dict(tree.attrs)
             whole = restore(schema.datasets(tree), wanted, kept or {}, name)
             whole["/"] = whole["/"].assign_attrs({key: root[key] for key in known})
@@ -93,8 +97,8 @@ def assemble(
 def half_open(observation: xr.Dataset, spikes: xr.Dataset | None) -> xr.Dataset:
     """Return observation intervals of others as ours: half open, apart, not empty.
 
-    Most formats close intervals at both ends. So intervals of one unit that touch are joined, empty ones go, and
-    one that ends on a spike ends just after it.
+    Most formats close intervals at both ends. So intervals of one unit that touch are joined, empty ones go,
+    and one that ends on a spike ends just after it.
 
     Parameters
     ----------
@@ -105,12 +109,14 @@ def half_open(observation: xr.Dataset, spikes: xr.Dataset | None) -> xr.Dataset:
 
     Examples
     --------
-    >>> edges = {"start": ("interval", [0.0, 1.0]), "stop": ("interval", [1.0, 2.0]), "row_size": ("unit", [2])}
-    >>> half_open(xr.Dataset(edges), None)["stop"].values
+    >>> edges = {"start": ("interval", [0.0, 1.0]), "stop": ("interval", [1.0, 2.0])}
+    >>> half_open(xr.Dataset(edges | {"row_size": ("unit", [2])}), None)["stop"].values
     array([2.])
     """
     stops = np.cumsum(observation["row_size"].values)
-    runs = None if spikes is None else np.split(spikes["time"].values, np.cumsum(spikes["row_size"].values)[:-1])
+    runs = (
+        None if spikes is None else np.split(spikes["time"].values, np.cumsum(spikes["row_size"].values)[:-1])
+    )
     starts_out, stops_out, sizes = [np.empty(0)], [np.empty(0)], []
     for unit, (first, last) in enumerate(zip(np.concatenate([[0], stops])[:-1], stops, strict=True)):
         start, stop = (observation[edge].values[first:last] for edge in ("start", "stop"))
@@ -138,10 +144,8 @@ def _dropped(path: str, drop: Collection[str]) -> bool:
     return path in {f"/{name.strip('/')}" for name in drop}
 
 
-def _without(nodes: dict[str, xr.Dataset], drop: Collection[str], name: str) -> dict[str, xr.Dataset]:
-    for wanted in drop:
-        path = f"/{wanted.strip('/')}"
-        if path not in nodes:
-            raise FormatError(f"{name}: drop names {path}, which is not there; it has {', '.join(sorted(nodes))}")
-        del nodes[path]
-    return nodes
+def _check_drop(drop: Collection[str], there: Collection[str], name: str) -> None:
+    for path in (f"/{wanted.strip('/')}" for wanted in drop):
+        if path not in there:
+            known = ", ".join(sorted(set(there) - {"/"}))
+            raise FormatError(f"{name}: drop names {path}, which is not there; it has {known}")

@@ -22,10 +22,10 @@ _AXES = ("x", "y", "z")
 
 
 def read_deeplabcut(path: str | os.PathLike[str], *, sampling_rate: float) -> xr.DataTree:
-    """Read the tracks of one video from a DeepLabCut CSV file, of one animal or several.
+    r"""Read the tracks of one video from a DeepLabCut CSV file, of one animal or several.
 
-    DeepLabCut's HDF5 files keep the names of their columns as pickled Python objects, which are never opened here:
-    write the tracks as CSV (``save_as_csv=True``).
+    DeepLabCut's HDF5 files keep the names of their columns as pickled Python objects, which are never opened
+    here: write the tracks as CSV (``save_as_csv=True``).
 
     Parameters
     ----------
@@ -47,9 +47,8 @@ def read_deeplabcut(path: str | os.PathLike[str], *, sampling_rate: float) -> xr
     RecordingError
         When its frames are not in order.
 
-    References
-    ----------
-    The layout is that of the DeepLabCut documentation, "Standard user guide", analysed videos (deeplabcut.github.io).
+    References ---------- The layout is that of the DeepLabCut documentation, "Standard user guide", analysed
+    videos (deeplabcut.github.io).
 
     Examples
     --------
@@ -58,7 +57,7 @@ def read_deeplabcut(path: str | os.PathLike[str], *, sampling_rate: float) -> xr
     >>> lines = ["scorer,net,net,net", "bodyparts,nose,nose,nose", "coords,x,y,likelihood", "0,1.5,2.5,0.9"]
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder, "a.csv")
-    ...     _ = path.write_text("\\n".join(lines))
+    ...     _ = path.write_text("\n".join(lines))
     ...     io.read_deeplabcut(path, sampling_rate=50.0)["behavior/pose"]["value"].values
     array([[[1.5, 2.5]]])
     """
@@ -72,13 +71,17 @@ def read_deeplabcut(path: str | os.PathLike[str], *, sampling_rate: float) -> xr
     frames = rows[:, 0]
     if np.any(frames != np.round(frames)):
         line = int(np.argmax(frames != np.round(frames))) + len(head) + 1
-        raise FormatError(f"{path}: line {line}: frame {frames[line - len(head) - 1]} is no whole number; another layout?")
+        raise FormatError(
+            f"{path}: line {line}: frame {frames[line - len(head) - 1]} is no whole number; another layout?"
+        )
     time = frame_times(frames, sampling_rate, source)
     behavior: dict[str, Any] = {}
     for animal, columns in _animals(head, source).items():
         behavior |= _nodes(animal, columns, time, rows, source)
     with naming(source):
-        return recording.build(behavior=behavior, source=f"DeepLabCut {head[0][1] if len(head[0]) > 1 else ''}".strip())
+        return recording.build(
+            behavior=behavior, source=f"DeepLabCut {head[0][1] if len(head[0]) > 1 else ''}".strip()
+        )
 
 
 def _table(path: Path) -> tuple[list[list[str]], np.ndarray]:
@@ -91,13 +94,17 @@ def _table(path: Path) -> tuple[list[list[str]], np.ndarray]:
     names = tuple(line[0] if line else "" for line in lines[:4])
     size = next((len(head) for head in _HEADS if names[: len(head)] == head), None)
     if size is None:
-        raise FormatError(f"{path}: first column starts {names}, expected {_HEADS[0]} or {_HEADS[1]}; no DeepLabCut file")
+        raise FormatError(
+            f"{path}: first column starts {names}, expected {_HEADS[0]} or {_HEADS[1]}; no DeepLabCut file"
+        )
     head = lines[:size]
     body = [line for line in lines[size:] if line]
     width = len(head[0])
     for number, line in itertools.chain(enumerate(head, 1), enumerate(body, size + 1)):
         if len(line) != width:
-            raise FormatError(f"{path}: line {number} has {len(line)} fields, the first has {width}; is the file cut?")
+            raise FormatError(
+                f"{path}: line {number} has {len(line)} fields, the first has {width}; is the file cut?"
+            )
     numbers = np.empty((len(body), width))
     for i, line in enumerate(body):
         try:
@@ -116,7 +123,9 @@ def _animals(head: list[list[str]], path: Path) -> dict[str, dict[tuple[str, str
         key = (head[-2][column], head[-1][column])
         columns = found.setdefault(animal, {})
         if key in columns:
-            raise FormatError(f"{path}: columns {columns[key] + 1} and {column + 1} are both {key[0]} {key[1]}; rename one")
+            raise FormatError(
+                f"{path}: columns {columns[key] + 1} and {column + 1} are both {key[0]} {key[1]}; rename one"
+            )
         columns[key] = column
     return found
 
@@ -128,7 +137,9 @@ def _nodes(
     parts = list(dict.fromkeys(part for part, _ in columns))
     axes = [axis for axis in _AXES if any(name == axis for _, name in columns)]
     if not axes:
-        raise FormatError(f"{path}: {animal} has no columns x and y; its coords are {sorted({c for _, c in columns})}")
+        raise FormatError(
+            f"{path}: {animal} has no columns x and y; its coords are {sorted({c for _, c in columns})}"
+        )
     value = np.full((len(time), len(parts), len(axes)), np.nan)
     likelihood = np.full((len(time), len(parts)), np.nan)
     for (part, name), column in columns.items():
@@ -138,8 +149,20 @@ def _nodes(
             likelihood[:, parts.index(part)] = rows[:, column]
     name = animal.replace("/", "_") or "pose"
     labels = {"bodypart": np.array(parts)}
-    pose = {"time": time, "value": value, "units": "px", "dims": ("bodypart", "axis"), "coords": {**labels, "axis": np.array(axes)}}
+    pose = {
+        "time": time,
+        "value": value,
+        "units": "px",
+        "dims": ("bodypart", "axis"),
+        "coords": {**labels, "axis": np.array(axes)},
+    }
     nodes: dict[str, Any] = {name: pose}
     if any(coordinate == "likelihood" for _, coordinate in columns):
-        nodes[f"{name}_likelihood"] = {"time": time, "value": likelihood, "units": "", "dims": ("bodypart",), "coords": labels}
+        nodes[f"{name}_likelihood"] = {
+            "time": time,
+            "value": likelihood,
+            "units": "",
+            "dims": ("bodypart",),
+            "coords": labels,
+        }
     return nodes

@@ -16,7 +16,9 @@ from neurokit_snn.io.formats import FORMATS, Format, find_format, identify
 __all__ = ["read", "write"]
 
 
-def read(path: str | os.PathLike[str], *, format: str | None = None, lazy: bool = False, **options: Any) -> xr.DataTree:
+def read(
+    path: str | os.PathLike[str], *, format: str | None = None, lazy: bool = False, **options: Any
+) -> xr.DataTree:
     """Read a recording from a file or folder of any format.
 
     Parameters
@@ -38,8 +40,8 @@ def read(path: str | os.PathLike[str], *, format: str | None = None, lazy: bool 
     Raises
     ------
     FormatError
-        When the path is missing, its format unknown, or its content is not what its name or ``format`` says, naming
-        both; or when the reader does not know an option.
+        When the path is missing, its format unknown, or its content is not what its name or ``format`` says,
+        naming both; or when the reader does not know an option.
     RecordingError
         When what it holds breaks a rule of the schema.
     MissingExtraError
@@ -64,14 +66,18 @@ def read(path: str | os.PathLike[str], *, format: str | None = None, lazy: bool 
         spec = _named(source, format) if format is not None else _found(source)
     if lazy and not spec.lazy:
         able = ", ".join(one.title for one in FORMATS if one.lazy)
-        raise FormatError(f"{source}: {spec.title} is not read lazily; leave lazy=True out, or convert to {able}")
+        raise FormatError(
+            f"{source}: {spec.title} is not read lazily; leave lazy=True out, or convert to {able}"
+        )
     function = _function(spec.reader)
     try:
         return function(source, **({"lazy": True} if lazy else {}), **options)
     except TypeError as error:
         # Only a mistake in the call itself: what goes wrong inside is the reader's.
         if error.__traceback__ is not None and error.__traceback__.tb_next is None:
-            raise FormatError(f"{source}: {spec.title}: {error}; see the documentation of {function.__name__}") from error
+            raise FormatError(
+                f"{source}: {spec.title}: {error}; see the documentation of {function.__name__}"
+            ) from error
         raise
 
 
@@ -130,7 +136,8 @@ def write(
             raise FormatError(f"{target}: {spec.title} is not written to files; use one of {names}")
         if by_name and spec not in by_name:
             raise FormatError(
-                f"{target}: its name says {by_name[0].title}, format={format!r} says {spec.title}; make them agree"
+                f"{target}: its name says {by_name[0].title}, format={format!r} says {spec.title}; "
+                "make them agree"
             )
     assert spec.writer is not None
     written: Path = _function(spec.writer)(tree, target, overwrite=overwrite)
@@ -149,7 +156,11 @@ def _found(source: Path) -> Format:
         raise FormatError(f"{source}: neither its name nor its content is of a format known here: {known}")
     says = " or ".join(one.title for one in named)
     holds = found.title if found is not None else _content(source)
-    remedy = f"rename it or pass format={found.name!r}" if found is not None else "is it damaged, or another format?"
+    remedy = (
+        f"rename it or pass format={found.name!r}"
+        if found is not None
+        else "is it damaged, or another format?"
+    )
     raise FormatError(f"{source}: its name says {says}, its content is {holds}; {remedy}")
 
 
@@ -157,14 +168,18 @@ def _named(source: Path, name: str) -> Format:
     """Format that the caller names, if the content is of it."""
     spec = find_format(name)
     if spec.place == "object":
-        raise FormatError(f"{source}: {spec.title} is a kind of object, not of file; use {spec.reader.split(':')[1]}()")
+        raise FormatError(
+            f"{source}: {spec.title} is a kind of object, not of file; use {spec.reader.split(':')[1]}()"
+        )
     _refuse_artefact(source)
     folder = source.is_dir()
     if folder == (spec.place == "folder") and spec.recognises(source):
         return spec
     found = identify(source)
     holds = found.title if found is not None else _content(source)
-    raise FormatError(f"{source}: format={name!r} says {spec.title}, its content is {holds}; leave format out, or mend it")
+    raise FormatError(
+        f"{source}: format={name!r} says {spec.title}, its content is {holds}; leave format out, or mend it"
+    )
 
 
 def _refuse_artefact(source: Path) -> None:
@@ -173,14 +188,18 @@ def _refuse_artefact(source: Path) -> None:
 
 
 def _content(source: Path) -> str:
-    """What can be said of content that no format recognises."""
+    """Say what can be said of content that no format recognises."""
     if source.is_dir():
         return "a folder of something else"
     with source.open("rb") as file:
         start = file.read(8)
     if not start:
         return "nothing (it is empty)"
-    return "HDF5 of another kind" if start == b"\x89HDF\r\n\x1a\n" else f"something else (it starts with {start!r})"
+    return (
+        "HDF5 of another kind"
+        if start == b"\x89HDF\r\n\x1a\n"
+        else f"something else (it starts with {start!r})"
+    )
 
 
 def _function(name: str) -> Callable[..., Any]:

@@ -37,7 +37,11 @@ def wrapped(path: str | os.PathLike[str], title: str, library: str, *, doing: st
     Traceback (most recent call last):
     neurokit_snn.errors.FormatError: a.nwb: pynwb cannot read it as NWB (KeyError: 'units'); ...
     """
-    remedy = "is it damaged, or another format?" if doing == "read" else "nothing was written; change what it names"
+    remedy = (
+        "is it damaged, or another format?"
+        if doing == "read"
+        else "nothing was written; change what it names"
+    )
     try:
         yield
     except (NeurokitError, MemoryError):
@@ -46,10 +50,15 @@ def wrapped(path: str | os.PathLike[str], title: str, library: str, *, doing: st
         # The disk's own complaints (no space, no permission) are not about the format.
         if error.errno is not None and doing == "write":
             raise
-        raise FormatError(f"{path}: {library} cannot {doing} it as {title} ({_line(error)}); {remedy}") from error
+        raise FormatError(
+            f"{path}: {library} cannot {doing} it as {title} ({_line(error)}); {remedy}"
+        ) from error
     except Exception as error:
-        # Damaged files make a library fail in ways that nobody can list; all of them mean the same to the caller.
-        raise FormatError(f"{path}: {library} cannot {doing} it as {title} ({_line(error)}); {remedy}") from error
+        # Damaged files make a library fail in ways that nobody can list; all of them mean the same to the
+        # caller.
+        raise FormatError(
+            f"{path}: {library} cannot {doing} it as {title} ({_line(error)}); {remedy}"
+        ) from error
 
 
 def existing(path: str | os.PathLike[str], *, folder: bool = False) -> Path:
@@ -122,7 +131,7 @@ def frame_times(frames: int | np.ndarray, sampling_rate: float, source: Path) ->
 
 
 def moment(start: str) -> datetime | None:
-    """Return the root attribute ``start`` as a time; one without a zone is taken as UTC, an empty one is None.
+    """Return the root attribute ``start`` as a time, in UTC if it has no zone, None if it is empty.
 
     Raises
     ------
@@ -139,7 +148,9 @@ def moment(start: str) -> datetime | None:
     try:
         found = datetime.fromisoformat(start)
     except ValueError as error:
-        raise FormatError(f"start = {start!r} is no ISO 8601 time; write it as 2026-11-21T10:00:00+00:00") from error
+        raise FormatError(
+            f"start = {start!r} is no ISO 8601 time; write it as 2026-11-21T10:00:00+00:00"
+        ) from error
     # UTC rather than the zone of this machine: the same recording must not mean another time elsewhere.
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
@@ -174,11 +185,15 @@ def load_npy(path: Path, *, kinds: str, ndim: int | tuple[int, ...]) -> np.ndarr
     try:
         array = np.load(path, allow_pickle=False)
     except (ValueError, OSError, EOFError, SyntaxError) as error:
-        raise FormatError(f"{path}: not a plain .npy array ({_line(error)}); is it damaged or pickled?") from error
+        raise FormatError(
+            f"{path}: not a plain .npy array ({_line(error)}); is it damaged or pickled?"
+        ) from error
     allowed = (ndim,) if isinstance(ndim, int) else ndim
     if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds or array.ndim not in allowed:
         what = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else "an archive"
-        raise FormatError(f"{path}: holds {what}, expected {_KINDS[kinds]} with {ndim} dimension(s); another format?")
+        raise FormatError(
+            f"{path}: holds {what}, expected {_KINDS[kinds]} with {ndim} dimension(s); another format?"
+        )
     return array
 
 

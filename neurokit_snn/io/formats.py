@@ -1,4 +1,4 @@
-"""The exchange formats, as data: what each is called, how it is recognised, who reads and writes it, what it holds."""
+"""The exchange formats, as data: names, how each is recognised, who reads and writes it, what it holds."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ import numpy as np
 import xarray as xr
 
 from neurokit_snn.errors import FormatError
+from neurokit_snn.recording import schema
 
 __all__ = ["FORMATS", "NODES", "Format", "capabilities", "find_format", "identify"]
 
-NODES = (
-    "units", "spikes", "observation", "trials", "epochs", "events", "behavior", "calcium", "stimulus", "signals",
-    "clocks", "truth", "extra",
-)  # fmt: skip
+NODES = tuple(dict.fromkeys(spec.family for spec in schema.NODES))
 
 Holds = Literal["native", "kept", "read"]
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -44,8 +42,8 @@ class Format:
     extra
         Extra of this package that it needs, or None.
     holds
-        For each node: ``native``, everybody's readers find it, and it comes back equal; ``kept``, it comes back equal
-        but only this package reads it; ``read``, the format is read only.
+        For each node: ``native``, everybody's readers find it, and it comes back equal; ``kept``, it comes
+        back equal but only this package reads it; ``read``, the format is read only.
     """
 
     name: str
@@ -69,12 +67,13 @@ def _hdf5(path: Path, *, attrs: tuple[str, ...] = (), names: tuple[str, ...] = (
 
     try:
         with h5py.File(path, "r") as opened:
-            return any(name in opened.attrs for name in attrs) or bool(names and all(name in opened for name in names))
+            found = bool(names) and all(name in opened for name in names)
+            return found or any(name in opened.attrs for name in attrs)
     except Exception as error:
         # h5py raises OSError, KeyError, RuntimeError and more for damage, all meaning the same here.
         raise FormatError(
-            f"{path}: an HDF5 file that cannot be opened ({' '.join(str(error).split())[:200]}); it is damaged or cut "
-            "short, restore it from a copy"
+            f"{path}: an HDF5 file that cannot be opened ({' '.join(str(error).split())[:200]}); it is "
+            "damaged or cut short, restore it from a copy"
         ) from error
 
 
@@ -88,7 +87,9 @@ def _has(*names: str) -> Callable[[Path], bool]:
 
 
 def _is_suite2p(folder: Path) -> bool:
-    return any(next(folder.glob(pattern), None) for pattern in ("iscell.npy", "*/iscell.npy", "suite2p/*/iscell.npy"))
+    return any(
+        next(folder.glob(pattern), None) for pattern in ("iscell.npy", "*/iscell.npy", "suite2p/*/iscell.npy")
+    )
 
 
 def _held(default: Holds, **others: Holds) -> dict[str, Holds]:
@@ -97,49 +98,136 @@ def _held(default: Holds, **others: Holds) -> dict[str, Holds]:
 
 _KEPT: dict[str, Holds] = {"clocks": "kept", "truth": "kept", "extra": "kept"}
 
+
+def _is_netcdf(path: Path) -> bool:
+    return _hdf5(path, attrs=("schema", "_NCProperties", "neurokit_snn")) and not _is_nwb(path)
+
+
+def _is_nwb(path: Path) -> bool:
+    return _hdf5(path, attrs=("nwb_version",))
+
+
+def _is_deeplabcut(path: Path) -> bool:
+    return _starts(path, b"scorer,") or _hdf5(path, names=("df_with_missing",))
+
+
+def _is_sleap(path: Path) -> bool:
+    return _hdf5(path, names=("tracks", "node_names"))
+
+
+def _never(path: Path) -> bool:
+    return False
+
+
 FORMATS: tuple[Format, ...] = (
     Format(
-        "netcdf", "netCDF4", (".nc",), "file", "netcdf:read_netcdf", "netcdf:write_netcdf",
-        lambda path: _hdf5(path, attrs=("schema", "_NCProperties", "neurokit_snn")) and not _hdf5(path, attrs=("nwb_version",)),
-        lazy=True, holds=_held("native"),
+        name="netcdf",
+        title="netCDF4",
+        suffixes=(".nc",),
+        place="file",
+        reader="netcdf:read_netcdf",
+        writer="netcdf:write_netcdf",
+        recognises=_is_netcdf,
+        lazy=True,
+        holds=_held("native"),
     ),
     Format(
-        "nwb", "NWB", (".nwb",), "file", "nwb:read_nwb", "nwb:write_nwb", lambda path: _hdf5(path, attrs=("nwb_version",)),
-        lazy=True, extra="nwb", holds=_held("native", **_KEPT),
+        name="nwb",
+        title="NWB",
+        suffixes=(".nwb",),
+        place="file",
+        reader="nwb:read_nwb",
+        writer="nwb:write_nwb",
+        recognises=_is_nwb,
+        lazy=True,
+        extra="nwb",
+        holds=_held("native", **_KEPT),
     ),
     Format(
-        "zarr", "Zarr", (".zarr",), "folder", "zarr:read_zarr", "zarr:write_zarr", _has(".zgroup", "zarr.json"),
-        lazy=True, extra="zarr", holds=_held("native"),
+        name="zarr",
+        title="Zarr",
+        suffixes=(".zarr",),
+        place="folder",
+        reader="zarr:read_zarr",
+        writer="zarr:write_zarr",
+        recognises=_has(".zgroup", "zarr.json"),
+        lazy=True,
+        extra="zarr",
+        holds=_held("native"),
     ),
     Format(
-        "phy", "Phy/Kilosort", (), "folder", "phy:read_phy", None, _has("spike_times.npy"),
+        name="phy",
+        title="Phy/Kilosort",
+        suffixes=(),
+        place="folder",
+        reader="phy:read_phy",
+        writer=None,
+        recognises=_has("spike_times.npy"),
         holds={"units": "read", "spikes": "read"},
     ),
     Format(
-        "suite2p", "suite2p", (), "folder", "suite2p:read_suite2p", None, _is_suite2p,
+        name="suite2p",
+        title="suite2p",
+        suffixes=(),
+        place="folder",
+        reader="suite2p:read_suite2p",
+        writer=None,
+        recognises=_is_suite2p,
         holds={"units": "read", "calcium": "read"},
     ),
     Format(
-        "deeplabcut", "DeepLabCut", (".csv", ".h5", ".hdf5"), "file", "deeplabcut:read_deeplabcut", None,
-        lambda path: _starts(path, b"scorer,") or _hdf5(path, names=("df_with_missing",)), holds={"behavior": "read"},
+        name="deeplabcut",
+        title="DeepLabCut",
+        suffixes=(".csv", ".h5", ".hdf5"),
+        place="file",
+        reader="deeplabcut:read_deeplabcut",
+        writer=None,
+        recognises=_is_deeplabcut,
+        holds={"behavior": "read"},
     ),
     Format(
-        "sleap", "SLEAP analysis", (".h5", ".hdf5"), "file", "sleap:read_sleap", None,
-        lambda path: _hdf5(path, names=("tracks", "node_names")), holds={"behavior": "read"},
+        name="sleap",
+        title="SLEAP analysis",
+        suffixes=(".h5", ".hdf5"),
+        place="file",
+        reader="sleap:read_sleap",
+        writer=None,
+        recognises=_is_sleap,
+        holds={"behavior": "read"},
     ),
     Format(
-        "neo", "Neo", (), "object", "neo:from_neo", "neo:to_neo", lambda path: False, extra="neo",
+        name="neo",
+        title="Neo",
+        suffixes=(),
+        place="object",
+        reader="neo:from_neo",
+        writer="neo:to_neo",
+        recognises=_never,
+        extra="neo",
         holds=_held("native", observation="kept", **_KEPT),
     ),
     Format(
-        "pynapple", "pynapple", (), "object", "pynapple:from_pynapple", "pynapple:to_pynapple", lambda path: False,
-        extra="glm", holds=_held("native", observation="kept", **_KEPT),
+        name="pynapple",
+        title="pynapple",
+        suffixes=(),
+        place="object",
+        reader="pynapple:from_pynapple",
+        writer="pynapple:to_pynapple",
+        recognises=_never,
+        extra="glm",
+        holds=_held("native", observation="kept", **_KEPT),
     ),
     Format(
-        "spikeinterface", "SpikeInterface sorting", (), "object", "spikeinterface:from_spikeinterface", None,
-        lambda path: False, holds={"units": "read", "spikes": "read", "observation": "read", "epochs": "read"},
+        name="spikeinterface",
+        title="SpikeInterface sorting",
+        suffixes=(),
+        place="object",
+        reader="spikeinterface:from_spikeinterface",
+        writer=None,
+        recognises=_never,
+        holds={"units": "read", "spikes": "read", "observation": "read", "epochs": "read"},
     ),
-)  # fmt: skip
+)
 
 
 def find_format(name: str) -> Format:
@@ -187,10 +275,10 @@ def capabilities() -> xr.Dataset:
     Returns
     -------
     table
-        ``holds (format, node)``: ``"native"``, everybody's readers find it and it comes back equal; ``"kept"``, it
-        comes back equal but only this package reads it; ``"read"``, the format is only read; ``""``, it has no such
-        thing. ``title``, ``writes``, ``lazy``, ``suffixes``, ``extra`` ``(format,)``. Nothing is held within a
-        tolerance: what comes back is equal to the bit.
+        ``holds (format, node)``: ``"native"``, everybody's readers find it and it comes back equal;
+        ``"kept"``, it comes back equal but only this package reads it; ``"read"``, the format is only read;
+        ``""``, it has no such thing. ``title``, ``writes``, ``lazy``, ``suffixes``, ``extra`` ``(format,)``.
+        Nothing is held within a tolerance: what comes back is equal to the bit.
 
     Examples
     --------
@@ -199,7 +287,10 @@ def capabilities() -> xr.Dataset:
     """
     return xr.Dataset(
         {
-            "holds": (("format", "node"), np.array([[one.holds.get(node, "") for node in NODES] for one in FORMATS])),
+            "holds": (
+                ("format", "node"),
+                np.array([[one.holds.get(node, "") for node in NODES] for one in FORMATS]),
+            ),
             "title": ("format", [one.title for one in FORMATS]),
             "writes": ("format", [one.writer is not None for one in FORMATS]),
             "lazy": ("format", [one.lazy for one in FORMATS]),

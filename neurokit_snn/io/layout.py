@@ -3,14 +3,14 @@
 NWB, Neo and pynapple hold times and numbers exactly, but not the rest of an xarray node. So a writer puts
 everything it can into the format's own objects, where everybody finds it, and sends along
 
-* one JSON text, the *layout*: for each node its attributes and for each variable dims, dtype and attributes, and
+* one JSON text, the *layout*: for each node its attributes, for each variable dims, dtype and attributes, and
   the values of coordinates that have no place of their own (``axis = ["x", "y"]``);
-* the few arrays that are left, *kept* as they are (``/truth``, and the original times of a node on another clock,
+* the few arrays that are left, *kept* as they are (``/truth``; the original times of a node on another clock,
   because the format's own objects stand on the session clock).
 
 A reader makes nodes of the format's objects as if they were anybody's, then `restore` puts names, dtypes and
-attributes back. Where the file was edited meanwhile so that the layout no longer fits a node, the node stays as
-the format has it.
+attributes back. Where the file was edited meanwhile so that the layout no longer fits a node, the node stays
+as the format has it.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class LossWarning(UserWarning):
 class Outgoing:
     """The nodes of a recording on their way into a foreign format.
 
-    A writer takes arrays out with `take` and `seconds`; `layout` then describes everything and hands back what
-    nobody took.
+    A writer takes arrays out with `take` and `seconds`; `layout` then describes everything and hands back
+    what nobody took.
 
     Parameters
     ----------
@@ -95,7 +95,11 @@ class Outgoing:
     def columns(self, path: str, dim: str, *, but: tuple[str, ...] = ()) -> list[str]:
         """Return the names of the variables of a node along ``dim`` alone, without those in ``but``."""
         node = self.nodes[path]
-        return [str(name) for name, variable in node.variables.items() if variable.dims == (dim,) and name not in but]
+        return [
+            str(name)
+            for name, variable in node.variables.items()
+            if variable.dims == (dim,) and name not in but
+        ]
 
     def layout(self, *, keep_empty: bool = True) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return the layout, for `plain.dumps`, and the arrays kept, as ``{"/node:variable": array}``.
@@ -103,8 +107,8 @@ class Outgoing:
         Parameters
         ----------
         keep_empty
-            Whether empty arrays are kept even if they were taken, because the format loses track of them (a table
-            without rows has no types).
+            Whether empty arrays are kept even if they were taken, because the format loses track of them (a
+            table without rows has no types).
         """
         kept: dict[str, np.ndarray] = {}
         nodes: dict[str, Any] = {}
@@ -143,7 +147,12 @@ def runs(values: np.ndarray, row_size: np.ndarray) -> list[np.ndarray]:
 
 def _is_label(path: str, name: str, variable: xr.Variable, node: xr.Dataset) -> bool:
     """Whether a variable is a short list of labels, which goes into the JSON, and not data."""
-    return name in node.coords and variable.ndim < 2 and variable.dims != ("time",) and variable.dtype.kind in "biufcUO"
+    return (
+        name in node.coords
+        and variable.ndim < 2
+        and variable.dims != ("time",)
+        and variable.dtype.kind in "biufcUO"
+    )
 
 
 def parse(text: str, name: str) -> dict[str, Any]:
@@ -170,9 +179,13 @@ def parse(text: str, name: str) -> dict[str, Any]:
         layout = plain.loads(text)
         known, version, _ = layout["layout"] == NAME, layout["version"], layout["nodes"].items()
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FormatError(f"{name}: its neurokit_snn layout is damaged ({error}); write the file again") from error
+        raise FormatError(
+            f"{name}: its neurokit_snn layout is damaged ({error}); write the file again"
+        ) from error
     if not known or version != VERSION:
-        raise FormatError(f"{name}: layout version {version!r}, this release reads {VERSION}; install a newer one")
+        raise FormatError(
+            f"{name}: layout version {version!r}, this release reads {VERSION}; install a newer one"
+        )
     return layout
 
 
@@ -223,9 +236,11 @@ def restore(
             raise
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             if path not in found:
-                raise FormatError(f"{name}: node {path} is damaged ({error}); write the file again") from error
+                raise FormatError(
+                    f"{name}: node {path} is damaged ({error}); write the file again"
+                ) from error
             warnings.warn(
-                f"{name}: {path} no longer fits its neurokit_snn layout ({error}); taken as the format has it",
+                f"{name}: {path} no longer fits its neurokit_snn layout ({error}); taken as it stands",
                 LossWarning,
                 stacklevel=2,
             )
@@ -233,7 +248,9 @@ def restore(
     return nodes | {path: node for path, node in found.items() if path not in nodes}
 
 
-def _restore_node(found: xr.Dataset, path: str, spec: Mapping[str, Any], kept: Mapping[str, Any]) -> xr.Dataset:
+def _restore_node(
+    found: xr.Dataset, path: str, spec: Mapping[str, Any], kept: Mapping[str, Any]
+) -> xr.Dataset:
     variables: dict[str, xr.Variable] = {}
     for name, its in spec["variables"].items():
         if "values" in its:
@@ -261,7 +278,9 @@ def to_plain(values: np.ndarray, what: str) -> np.ndarray:
     texts = values.astype(object)
     wrong = next((index for index, item in np.ndenumerate(texts) if not isinstance(item, str)), None)
     if wrong is not None:
-        raise FormatError(f"{what}: element {wrong} is {texts[wrong]!r}; exchange formats hold numbers and str only")
+        raise FormatError(
+            f"{what}: element {wrong} is {texts[wrong]!r}; exchange formats hold numbers and str only"
+        )
     return texts
 
 
@@ -288,5 +307,7 @@ def _dtype_name(dtype: np.dtype, what: str) -> str:
     if dtype.kind in "OT":
         return "str"
     if dtype.kind not in "biufcmMU":
-        raise FormatError(f"{what} has dtype {dtype}, which no exchange format holds; use numbers, bool or str")
+        raise FormatError(
+            f"{what} has dtype {dtype}, which no exchange format holds; use numbers, bool or str"
+        )
     return dtype.str

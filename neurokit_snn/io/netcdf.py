@@ -1,4 +1,4 @@
-"""A recording as one bare netCDF4 file, the default of exchange: bit for bit, with a checksum for every chunk."""
+"""A recording as one bare netCDF4 file, bit for bit, with a checksum for every chunk."""
 
 from __future__ import annotations
 
@@ -94,7 +94,9 @@ def read_netcdf(path: str | os.PathLike[str], *, lazy: bool = False) -> xr.DataT
         kind, ours = file.attrs.get("schema"), "neurokit_snn" in file.attrs
     if kind != schema.SCHEMA:
         said = "no schema" if kind is None else f"schema {kind!r}"
-        raise FormatError(f"{path}: says {said}, expected {schema.SCHEMA!r}; open it with xarray.open_datatree")
+        raise FormatError(
+            f"{path}: says {said}, expected {schema.SCHEMA!r}; open it with xarray.open_datatree"
+        )
     if ours:
         tree = artefact.read_tree(source, lazy=lazy)
     else:

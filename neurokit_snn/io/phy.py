@@ -27,9 +27,10 @@ def read_phy(
 ) -> xr.DataTree:
     """Read the spikes and the units' labels of a Kilosort or Phy folder.
 
-    ``spike_times.npy`` (samples) over ``sample_rate`` of ``params.py`` gives seconds; that file is Python, and is
-    parsed, never executed. Units are the clusters of ``spike_clusters.npy`` (``spike_templates.npy`` before curation)
-    and those of ``cluster_info.tsv``, whose columns, or else those of the other ``cluster_*.tsv``, they get.
+    ``spike_times.npy`` (samples) over ``sample_rate`` of ``params.py`` gives seconds; that file is Python,
+    and is parsed, never executed. Units are the clusters of ``spike_clusters.npy`` (``spike_templates.npy``
+    before curation) and those of ``cluster_info.tsv``, whose columns, or else those of the other
+    ``cluster_*.tsv``, they get.
 
     Parameters
     ----------
@@ -38,7 +39,8 @@ def read_phy(
     sampling_rate
         In Hz; None to take it from ``params.py``.
     groups
-        Curation groups to keep, as in ``["good"]``; None for all. Units without a group count as ``"unsorted"``.
+        Curation groups to keep, as in ``["good"]``; None for all. Units without a group count as
+        ``"unsorted"``.
     duplicates
         ``"drop"`` removes repeated spike times of one unit, which Kilosort makes; ``"error"`` reports them.
 
@@ -54,9 +56,8 @@ def read_phy(
     RecordingError
         When the spikes break a rule of the schema.
 
-    References
-    ----------
-    The layout is that of the Phy documentation, "Sorting data analysis and visualization" (phy.readthedocs.io).
+    References ---------- The layout is that of the Phy documentation, "Sorting data analysis and
+    visualization" (phy.readthedocs.io).
 
     Examples
     --------
@@ -77,7 +78,8 @@ def read_phy(
     clusters = load_npy(source, kinds="iu", ndim=(1, 2)).reshape(-1).astype(np.int64)
     if len(samples) != len(clusters):
         raise FormatError(
-            f"{folder}: {len(samples)} spikes in spike_times.npy but {len(clusters)} in {source.name}; is one cut?"
+            f"{folder}: {len(samples)} spikes in spike_times.npy but {len(clusters)} in {source.name}; "
+            "is one cut?"
         )
     units = _units(folder, np.unique(clusters))
     if groups is not None:
@@ -86,12 +88,15 @@ def read_phy(
         samples, clusters = samples[kept], clusters[kept]
     with naming(folder):
         return recording.build(
-            spikes=(samples / rate, clusters), units=units, source=f"Phy folder {folder.name}", duplicates=duplicates
+            spikes=(samples / rate, clusters),
+            units=units,
+            source=f"Phy folder {folder.name}",
+            duplicates=duplicates,
         )
 
 
 def _rate(folder: Path, given: float | None) -> float:
-    """Sampling rate in Hz, given or from params.py."""
+    """Return the sampling rate in Hz, given or from params.py."""
     if given is None:
         path = folder / "params.py"
         if not path.is_file():
@@ -100,7 +105,9 @@ def _rate(folder: Path, given: float | None) -> float:
         if given is None:
             raise FormatError(f"{path}: sample_rate is not assigned a number; pass sampling_rate in Hz")
     if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given < float("inf"):
-        raise FormatError(f"{folder}: sampling rate {given!r} is no positive number of Hz; pass sampling_rate")
+        raise FormatError(
+            f"{folder}: sampling rate {given!r} is no positive number of Hz; pass sampling_rate"
+        )
     return float(given)
 
 
@@ -109,7 +116,9 @@ def _parameters(path: Path) -> dict[str, Any]:
     try:
         module = ast.parse(path.read_text(encoding="utf-8"))
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise FormatError(f"{path}: not a Python file of parameters ({error}); pass sampling_rate in Hz") from error
+        raise FormatError(
+            f"{path}: not a Python file of parameters ({error}); pass sampling_rate in Hz"
+        ) from error
     found: dict[str, Any] = {}
     for statement in module.body:
         if not isinstance(statement, ast.Assign):
@@ -141,7 +150,10 @@ def _units(folder: Path, firing: np.ndarray) -> xr.Dataset:
     for name in frame.columns:
         values = frame[name]
         text = values.dtype.kind not in "biuf"
-        out[name] = ("unit", values.fillna("").astype(str).to_numpy(dtype=object) if text else values.to_numpy())
+        out[name] = (
+            "unit",
+            values.fillna("").astype(str).to_numpy(dtype=object) if text else values.to_numpy(),
+        )
     return xr.Dataset(out, coords={"unit": labels.astype(np.int64)})
 
 
@@ -155,7 +167,9 @@ def _table(path: Path) -> Any:
         raise FormatError(f"{path}: not a table of clusters ({error}); is it damaged?") from error
     key = next((name for name in ("cluster_id", "id") if name in table.columns), None)
     if key is None or table[key].dtype.kind not in "iu" or table[key].duplicated().any():
-        raise FormatError(f"{path}: needs a column cluster_id of different integers, has {list(table.columns)}")
+        raise FormatError(
+            f"{path}: needs a column cluster_id of different integers, has {list(table.columns)}"
+        )
     return table.set_index(key)
 
 

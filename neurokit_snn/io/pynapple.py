@@ -1,7 +1,8 @@
 """pynapple objects both ways: a recording as a dict of time series, and back.
 
-pynapple keeps intervals apart: its ``IntervalSet`` joins rows that overlap and drops empty ones. Trials that do either
-are therefore handed over as a ``TsdFrame`` with the columns ``start`` and ``stop``, one row per trial at its start.
+pynapple keeps intervals apart: its ``IntervalSet`` joins rows that overlap and drops empty ones. Trials that
+do either are therefore handed over as a ``TsdFrame`` with the columns ``start`` and ``stop``, one row per
+trial.
 """
 
 from __future__ import annotations
@@ -27,26 +28,33 @@ __all__ = ["from_pynapple", "to_pynapple"]
 LAYOUT = "neurokit_snn_layout"
 KEPT = "neurokit_snn_kept"
 _TOUCHING_S = 1e-6
-_RESERVED = {"rate", "unit", "start", "end", "index", "columns", "values", "time_support", "nap_class", "data"}
+_RESERVED = {
+    "rate",
+    "unit",
+    "start",
+    "end",
+    "index",
+    "columns",
+    "values",
+    "time_support",
+    "nap_class",
+    "data",
+}
 
 
 def to_pynapple(tree: xr.DataTree) -> dict[str, Any]:
     """Return a recording as pynapple objects, on the session clock.
 
-    =====================  ==========================================================================================
-    key                    value
-    =====================  ==========================================================================================
-    ``units``              TsGroup; its keys are the units where these are integers, else their positions; the
-                           columns of ``/units`` are metadata (labels that are str: ``unit``)
-    ``trials``,            IntervalSet with the columns as metadata. Rows that touch end 1 µs early, as pynapple has
-    ``epochs/NAME``        it; rows that overlap or are empty: a TsdFrame with the columns ``start`` and ``stop``
-    ``events/NAME``        Ts; each numeric column as a Tsd under ``events/NAME/COLUMN``
-    ``behavior/NAME`` etc  Tsd, TsdFrame or TsdTensor by the number of dims; likewise ``calcium``, ``signals/NAME``,
-                           ``stimulus/NAME``
-    =====================  ==========================================================================================
+    * ``units``: a TsGroup; its keys are the units where these are integers, else their positions; the columns
+      of ``/units`` are metadata (and labels that are str, as ``unit``).
+    * ``trials``, ``epochs/NAME``: an IntervalSet with the columns as metadata, where rows that touch end 1 µs
+      early, as pynapple has it; rows that overlap or are empty: a TsdFrame with the columns start and stop.
+    * ``events/NAME``: a Ts, and each numeric column as a Tsd under ``events/NAME/COLUMN``.
+    * ``behavior/NAME``, ``signals/NAME``, ``stimulus/NAME``, ``calcium``: a Tsd, TsdFrame or TsdTensor by the
+      number of dims.
 
-    What pynapple has no place for (attributes, columns of overlapping trials, truth) is under two further keys,
-    ``neurokit_snn_layout`` and ``neurokit_snn_kept``, so that `from_pynapple` gives an equal recording.
+    What pynapple has no place for (attributes, columns of overlapping trials, truth) is under two further
+    keys, ``neurokit_snn_layout`` and ``neurokit_snn_kept``, so that `from_pynapple` gives an equal recording.
 
     Parameters
     ----------
@@ -68,7 +76,8 @@ def to_pynapple(tree: xr.DataTree) -> dict[str, Any]:
     Examples
     --------
     >>> from neurokit_snn import io, recording
-    >>> objects = io.to_pynapple(recording.build(spikes={4: [0.1, 0.2], 7: [0.15]}, trials=[[0.0, 1.0], [0.5, 1.5]]))
+    >>> trials = [[0.0, 1.0], [0.5, 1.5]]
+    >>> objects = io.to_pynapple(recording.build(spikes={4: [0.1, 0.2], 7: [0.15]}, trials=trials))
     >>> objects["units"][4].t
     array([0.1, 0.2])
     >>> type(objects["trials"]).__name__
@@ -107,9 +116,9 @@ def from_pynapple(
 ) -> xr.DataTree:
     """Make a recording of pynapple objects: those of `to_pynapple` come back equal, any others by their type.
 
-    A TsGroup becomes the units, its metadata their columns and its time support their observation; an IntervalSet
-    under the key ``trials`` the trials, any other an epoch; a Ts events; a Tsd, TsdFrame or TsdTensor behaviour. What
-    ``pynapple.load_file`` returns for an NWB file is such a mapping.
+    A TsGroup becomes the units, its metadata their columns and its time support their observation; an
+    IntervalSet under the key ``trials`` the trials, any other an epoch; a Ts events; a Tsd, TsdFrame or
+    TsdTensor behaviour. What ``pynapple.load_file`` returns for an NWB file is such a mapping.
 
     Parameters
     ----------
@@ -151,10 +160,12 @@ def from_pynapple(
     if isinstance(objects, nap.TsGroup):
         objects = {"units": objects}
     if not isinstance(objects, Mapping):
-        raise FormatError(f"from_pynapple: got a {type(objects).__name__}, expected a mapping of objects or a TsGroup")
+        raise FormatError(
+            f"from_pynapple: got a {type(objects).__name__}, expected a mapping of objects or a TsGroup"
+        )
     with wrapped("pynapple objects", "pynapple", "pynapple"):
         layout = parse(objects[LAYOUT], "pynapple objects") if LAYOUT in objects else None
-        kept = objects[KEPT] if KEPT in objects else {}
+        kept = objects.get(KEPT, {})
         found, left_out = _found(nap, objects, layout)
     attrs = {} if layout is None else layout["nodes"]["/"]["attrs"]
     tree = assemble(
@@ -178,7 +189,9 @@ def _group(nap: Any, out: Outgoing, support: Any, names: dict[str, dict[str, str
     return nap.TsGroup(trains, time_support=support, metadata=metadata)
 
 
-def _rows(nap: Any, out: Outgoing, path: str, dim: str, support: Any, names: dict[str, dict[str, str]]) -> Any:
+def _rows(
+    nap: Any, out: Outgoing, path: str, dim: str, support: Any, names: dict[str, dict[str, str]]
+) -> Any:
     start, stop = out.seconds(path, "start"), out.seconds(path, "stop")
     apart = np.all(stop > start) and np.all(start[1:] >= stop[:-1])
     early = stop.copy()
@@ -221,7 +234,9 @@ def _instants(nap: Any, out: Outgoing, path: str, support: Any) -> dict[str, Any
 def _sampled(out: Outgoing) -> list[tuple[str, str]]:
     paths = [(path, "value") for family in ("behavior", "signals") for path in out.family(family).values()]
     paths += [("/calcium", "fluorescence")] if "/calcium" in out.nodes else []
-    paths += [(path, "frames") for path in out.family("stimulus").values() if "frames" in out.nodes[path].variables]
+    paths += [
+        (path, "frames") for path in out.family("stimulus").values() if "frames" in out.nodes[path].variables
+    ]
     return [(path, variable) for path, variable in paths if out.nodes[path][variable].size]
 
 
@@ -238,14 +253,18 @@ def _series(nap: Any, out: Outgoing, path: str, variable: str, support: Any) -> 
     return nap.TsdTensor(time, data, time_support=support)
 
 
-def _found(nap: Any, objects: Mapping[str, Any], layout: Mapping[str, Any] | None) -> tuple[dict[str, xr.Dataset], list[str]]:
+def _found(
+    nap: Any, objects: Mapping[str, Any], layout: Mapping[str, Any] | None
+) -> tuple[dict[str, xr.Dataset], list[str]]:
     """Return the nodes of all objects, and the keys of what became none."""
     nodes: dict[str, xr.Dataset] = {}
     left_out: list[str] = []
     names = {} if layout is None else layout["columns"]
     ours = set() if layout is None else set(layout["nodes"])
     # A column of ours stands below its node; a key of anybody else's may have slashes too.
-    for key in sorted((key for key in objects if key not in (LAYOUT, KEPT)), key=lambda key: f"/{key}" not in ours):
+    for key in sorted(
+        (key for key in objects if key not in (LAYOUT, KEPT)), key=lambda key: f"/{key}" not in ours
+    ):
         thing = objects[key]
         parent, _, column = key.rpartition("/")
         if isinstance(thing, nap.TsGroup) and "/spikes" not in nodes:
@@ -317,21 +336,27 @@ def _intervals(rows: Any, key: str, names: Mapping[str, str]) -> xr.Dataset:
     content: dict[str, Any] = {"start": (dim, np.asarray(rows.start)), "stop": (dim, np.asarray(rows.end))}
     for column in rows.metadata_columns:
         values = np.asarray(rows.get_info(column))
-        content[names.get(column, column)] = (dim, values.astype(object) if values.dtype.kind == "U" else values)
+        content[names.get(column, column)] = (
+            dim,
+            values.astype(object) if values.dtype.kind == "U" else values,
+        )
     return xr.Dataset(content)
 
 
 def _sampled_node(series: Any, key: str, ours: bool) -> xr.Dataset:
     """Return a series as (time, ...); of ours, overlapping rows become rows again."""
     values = np.asarray(series.values)
-    family = key.split("/")[0]
+    family = key.split("/", maxsplit=1)[0]
     if ours and family in ("trials", "epochs"):
         dim = "trial" if family == "trials" else "interval"
         return xr.Dataset({"start": (dim, values[:, 0]), "stop": (dim, values[:, 1])})
     name = {"calcium": "fluorescence", "stimulus": "frames"}.get(family, "value") if ours else "value"
     # Names of dims of ours come back with the layout; here they only have to pass.
     dims = {"frames": ("time", "y", "x", "channel"), "fluorescence": ("time", "unit")}.get(
-        name, ("time", "channel") if ours and family == "signals" else ("time", *(f"dim_{i}" for i in range(1, values.ndim)))
+        name,
+        ("time", "channel")
+        if ours and family == "signals"
+        else ("time", *(f"dim_{i}" for i in range(1, values.ndim))),
     )
     dims = dims[: values.ndim]
     coords: dict[str, Any] = {"time": _t(series)}

@@ -32,9 +32,9 @@ def read_sleap(path: str | os.PathLike[str], *, sampling_rate: float) -> xr.Data
     Returns
     -------
     recording
-        For each track, by its name (``pose`` if it has none), ``/behavior/NAME`` with ``value (time, bodypart,
-        axis)`` in pixels, NaN where it was not seen, and, where there are scores, ``/behavior/NAME_score``
-        ``(time, bodypart)``; seconds count from frame 0.
+        For each track, by its name (``pose`` if it has none), ``/behavior/NAME`` with ``value (time,
+        bodypart, axis)`` in pixels, NaN where it was not seen, and, where there are scores,
+        ``/behavior/NAME_score`` ``(time, bodypart)``; seconds count from frame 0.
 
     Raises
     ------
@@ -62,7 +62,9 @@ def read_sleap(path: str | os.PathLike[str], *, sampling_rate: float) -> xr.Data
 
     with wrapped(source, "a SLEAP analysis file", "h5py"), h5py.File(source, "r") as file:
         if missing := [name for name in ("tracks", "node_names", "track_names") if name not in file]:
-            raise FormatError(f"{path}: no dataset {missing[0]}; is it a SLEAP analysis file (export it from SLEAP)?")
+            raise FormatError(
+                f"{path}: no dataset {missing[0]}; is it a SLEAP analysis file (export it from SLEAP)?"
+            )
         tracks = _ordered(file, "tracks", _TRACKS, ("track", "frame", "node", "xy"), str(path))
         scores = None
         if "point_scores" in file:
@@ -71,24 +73,30 @@ def read_sleap(path: str | os.PathLike[str], *, sampling_rate: float) -> xr.Data
         names = [_text(name) for name in file["track_names"][:]]
     if tracks.shape[2:] != (len(nodes), 2) or (names and len(names) != len(tracks)):
         raise FormatError(
-            f"{path}: tracks has {tracks.shape[0]} tracks, {tracks.shape[2]} nodes and {tracks.shape[3]} axes for "
-            f"{len(names)} names of tracks and {len(nodes)} of nodes; is it damaged?"
+            f"{path}: tracks has {tracks.shape[0]} tracks, {tracks.shape[2]} nodes and "
+            f"{tracks.shape[3]} axes, for {len(names)} names of tracks and {len(nodes)} of nodes; damaged?"
         )
     if scores is not None and scores.shape != tracks.shape[:3]:
-        raise FormatError(f"{path}: point_scores is {scores.shape} for tracks {tracks.shape[:3]}; is it damaged?")
+        raise FormatError(
+            f"{path}: point_scores is {scores.shape} for tracks {tracks.shape[:3]}; is it damaged?"
+        )
     behavior = _nodes(tracks, scores, names, nodes, frame_times(tracks.shape[1], sampling_rate, source))
     with naming(source):
         return recording.build(behavior=behavior, source="SLEAP")
 
 
-def _ordered(file: Any, name: str, default: tuple[str, ...], wanted: tuple[str, ...], path: str) -> np.ndarray:
+def _ordered(
+    file: Any, name: str, default: tuple[str, ...], wanted: tuple[str, ...], path: str
+) -> np.ndarray:
     """Return a dataset with its axes in the order wanted; the file may say in which order they are."""
     data = np.asarray(file[name][()])
     dims = default
     if "dims" in file[name].attrs:
         dims = tuple(json.loads(_text(file[name].attrs["dims"])))
     if data.dtype.kind not in "iuf" or data.ndim != len(wanted) or set(dims) != set(wanted):
-        raise FormatError(f"{path}: {name} is {data.dtype} of shape {data.shape} with axes {dims}; expected {wanted}")
+        raise FormatError(
+            f"{path}: {name} is {data.dtype} of shape {data.shape} with axes {dims}; expected {wanted}"
+        )
     return np.transpose(data, [dims.index(dim) for dim in wanted])
 
 
@@ -102,7 +110,13 @@ def _nodes(
         if name in found:
             name = f"{name}_{i}"
         coords = {**labels, "axis": np.array(["x", "y"])}
-        found[name] = {"time": time, "value": track, "units": "px", "dims": ("bodypart", "axis"), "coords": coords}
+        found[name] = {
+            "time": time,
+            "value": track,
+            "units": "px",
+            "dims": ("bodypart", "axis"),
+            "coords": coords,
+        }
         if scores is not None:
             score = {"time": time, "value": scores[i], "units": "", "dims": ("bodypart",), "coords": labels}
             found[f"{name}_score"] = score

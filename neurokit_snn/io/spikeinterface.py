@@ -1,7 +1,8 @@
-"""SpikeInterface sortings, by what they can do and not by their class, so that the package need not be installed."""
+"""SpikeInterface sortings, known by what they can do: the package need not be installed."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -22,9 +23,9 @@ def from_spikeinterface(
 ) -> xr.DataTree:
     """Make a recording of a SpikeInterface sorting.
 
-    Where a recording is registered with the sorting, its clock gives the times and its duration the observation;
-    otherwise times are frames over the sampling frequency, plus the segment's start. Properties with one number,
-    bool or str per unit become columns.
+    Where a recording is registered with the sorting, its clock gives the times and its duration the
+    observation; otherwise times are frames over the sampling frequency, plus the segment's start. Properties
+    with one number, bool or str per unit become columns.
 
     Parameters
     ----------
@@ -32,7 +33,8 @@ def from_spikeinterface(
         Any object with ``get_unit_ids``, ``get_unit_spike_train`` and ``get_sampling_frequency``.
     segment
         Index of the one segment to read; None for all. All segments of several are joined, one row each in
-        ``/epochs/segments``, if a registered recording says when they were; they must follow each other in time.
+        ``/epochs/segments``, if a registered recording says when they were; they must follow each other in
+        time.
     duplicates
         ``"drop"`` removes repeated spike times of one unit, ``"error"`` reports them.
 
@@ -59,7 +61,9 @@ def from_spikeinterface(
     array([0.01, 0.02, 0.01, 0.02])
     """
     if missing := [name for name in _NEEDED if not callable(getattr(sorting, name, None))]:
-        raise FormatError(f"from_spikeinterface: a {type(sorting).__name__} has no {missing[0]}(); give a sorting")
+        raise FormatError(
+            f"from_spikeinterface: a {type(sorting).__name__} has no {missing[0]}(); give a sorting"
+        )
     name = f"sorting {type(sorting).__name__}"
     with wrapped(name, "a SpikeInterface sorting", "spikeinterface"):
         units = np.asarray(sorting.get_unit_ids()).tolist()
@@ -78,7 +82,12 @@ def from_spikeinterface(
     epochs = {"segments": np.array(known)} if len(known) > 1 else None
     with naming(name):
         tree = recording.build(
-            spikes=trains, units={"unit": units, **columns}, epochs=epochs, source=name, duplicates=duplicates, validate=False
+            spikes=trains,
+            units={"unit": units, **columns},
+            epochs=epochs,
+            source=name,
+            duplicates=duplicates,
+            validate=False,
         )
         if known and units:
             tree["observation"] = xr.DataTree(_observation(known, tree))
@@ -101,14 +110,14 @@ def _check_order(edges: list[tuple[float, float] | None], chosen: list[int], nam
     known = [edge for edge in edges if edge is not None]
     if len(known) < len(edges):
         raise FormatError(
-            f"{name}: {len(edges)} segments and no registered recording that says when they were; register one, or "
-            f"read them one by one with segment=0 ... {chosen[-1]}"
+            f"{name}: {len(edges)} segments and no registered recording that says when they were; register "
+            f"one, or read them one by one with segment=0 ... {chosen[-1]}"
         )
-    for i, (before, after) in enumerate(zip(known, known[1:], strict=False), start=1):
+    for i, (before, after) in enumerate(pairwise(known), start=1):
         if after[0] < before[1]:
             raise FormatError(
-                f"{name}: segment {i} starts at {after[0]} s, before segment {i - 1} ends at {before[1]} s; read them "
-                f"one by one with segment=0 ... {chosen[-1]}"
+                f"{name}: segment {i} starts at {after[0]} s, before segment {i - 1} ends at {before[1]} s; "
+                f"read them one by one with segment=0 ... {chosen[-1]}"
             )
 
 
@@ -142,7 +151,7 @@ def _columns(sorting: Any, n: int) -> dict[str, np.ndarray]:
 
 def _observation(edges: list[tuple[float, float]], tree: xr.DataTree) -> xr.Dataset:
     """Every unit was observed during every segment."""
-    units = tree["spikes"]["unit"]
+    units = tree.children["spikes"]["unit"]
     pairs = np.tile(np.array(edges), (len(units), 1))
     rows = xr.Dataset(
         {
@@ -152,4 +161,4 @@ def _observation(edges: list[tuple[float, float]], tree: xr.DataTree) -> xr.Data
         },
         coords={"unit": units.values},
     )
-    return half_open(rows, tree["spikes"].to_dataset(inherit=False))
+    return half_open(rows, tree.children["spikes"].to_dataset(inherit=False))

@@ -28,8 +28,8 @@ def read_suite2p(
 ) -> xr.DataTree:
     """Read the traces of a suite2p folder.
 
-    ``ops.npy``, ``settings.npy`` and ``stat.npy`` are pickled Python objects and are never opened, so the frame rate
-    has to be given, unless there is a plain ``ops.json`` or ``settings.json`` with ``fs``.
+    ``ops.npy``, ``settings.npy`` and ``stat.npy`` are pickled Python objects and are never opened, so the
+    frame rate has to be given, unless there is a plain ``ops.json`` or ``settings.json`` with ``fs``.
 
     Parameters
     ----------
@@ -73,10 +73,16 @@ def read_suite2p(
     traces = load_npy(folder / f"{signal}.npy", kinds="f", ndim=2)
     iscell = load_npy(folder / "iscell.npy", kinds="iuf", ndim=2)
     if iscell.shape != (len(traces), 2):
-        raise FormatError(f"{folder}: iscell.npy is {iscell.shape} for {len(traces)} regions; expected (region, 2)")
+        raise FormatError(
+            f"{folder}: iscell.npy is {iscell.shape} for {len(traces)} regions; expected (region, 2)"
+        )
     rows = np.flatnonzero(iscell[:, 0] > 0) if cells_only else np.arange(len(traces))
     time = frame_times(traces.shape[1], _rate(folder, sampling_rate), folder)
-    units = {"unit": rows, "iscell": iscell[rows, 0] > 0, "iscell_probability": iscell[rows, 1].astype(np.float64)}
+    units = {
+        "unit": rows,
+        "iscell": iscell[rows, 0] > 0,
+        "iscell_probability": iscell[rows, 1].astype(np.float64),
+    }
     calcium = {"time": time, "value": traces[rows].T, "units": _UNITS[signal], "attrs": {"suite2p": signal}}
     with naming(folder):
         return recording.build(units=units, calcium=calcium, source=f"suite2p folder {folder.name}")
@@ -92,7 +98,11 @@ def _plane(folder: Path) -> Path:
         return above / "combined"
     if len(planes) == 1:
         return planes[0]
-    found = f"has {', '.join(p.name for p in planes)}; give one of them" if planes else "has no iscell.npy; check the path"
+    found = (
+        f"has {', '.join(p.name for p in planes)}; give one of them"
+        if planes
+        else "has no iscell.npy; check the path"
+    )
     raise FormatError(f"{folder}: {found}")
 
 
@@ -104,8 +114,12 @@ def _rate(folder: Path, given: float | None) -> float:
             try:
                 found = json.loads(path.read_text(encoding="utf-8"))["fs"]
             except (ValueError, KeyError, TypeError) as error:
-                raise FormatError(f"{path}: no number fs in it ({error}); pass sampling_rate in Hz") from error
+                raise FormatError(
+                    f"{path}: no number fs in it ({error}); pass sampling_rate in Hz"
+                ) from error
             if isinstance(found, int | float) and not isinstance(found, bool):
                 return float(found)
             raise FormatError(f"{path}: fs is {found!r}; pass sampling_rate in Hz")
-    raise FormatError(f"{folder}: the frame rate stands in pickled files, which are not opened; pass sampling_rate in Hz")
+    raise FormatError(
+        f"{folder}: the frame rate stands in pickled files, which are not opened; pass sampling_rate in Hz"
+    )

@@ -1,4 +1,4 @@
-"""A recording as a Zarr store (format 2, which every version of zarr in use reads), with checksums of its files."""
+"""A recording as a Zarr store, with checksums of its files. Format 2: all versions of zarr read it."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _CHUNK = 1 << 20
 def write_zarr(tree: xr.DataTree, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
     """Write a recording as a Zarr store, a folder, bit for bit.
 
-    The folder is made under a temporary name and renamed when it is whole: Zarr alone leaves a store that opens, with
-    NaN for what is missing, when it is interrupted. An old store steps aside meanwhile, and `read_zarr` brings it
-    back if the new one never came.
+    The folder is made under a temporary name and renamed when it is whole: Zarr alone leaves a store that
+    opens, with NaN for what is missing, when it is interrupted. An old store steps aside meanwhile, and
+    `read_zarr` brings it back if the new one never came.
 
     Parameters
     ----------
@@ -93,8 +93,8 @@ def read_zarr(path: str | os.PathLike[str], *, lazy: bool = False) -> xr.DataTre
     path
         Folder to read.
     lazy
-        Whether large variables become dask arrays, read when used. Sizes of the files are checked then, and their
-        SHA-256 otherwise.
+        Whether large variables become dask arrays, read when used. Sizes of the files are checked then, and
+        their SHA-256 otherwise.
 
     Returns
     -------
@@ -125,7 +125,9 @@ def read_zarr(path: str | os.PathLike[str], *, lazy: bool = False) -> xr.DataTre
         tree = tree if lazy else tree.load()
     attrs = dict(tree.attrs)
     if attrs.get("schema") != schema.SCHEMA:
-        raise FormatError(f"{path}: schema {attrs.get('schema')!r}, expected {schema.SCHEMA!r}; open it with xarray")
+        raise FormatError(
+            f"{path}: schema {attrs.get('schema')!r}, expected {schema.SCHEMA!r}; open it with xarray"
+        )
     if LAYOUT not in attrs:
         validate(tree, name=str(path))
         return tree
@@ -165,7 +167,11 @@ def _stored(out: Outgoing, path: str, name: str, variable: xr.Variable) -> xr.Va
     native, _ = attributes.encode(variable.attrs, where=f"{path}:{name}")
     if variable.dtype.kind in "biuf":
         out.mark(path, name)
-        data = variable.chunk(dict(zip(variable.dims, _chunks(variable.shape), strict=True))).data if variable.chunks else variable.values
+        data = (
+            variable.chunk(dict(zip(variable.dims, _chunks(variable.shape), strict=True))).data
+            if variable.chunks
+            else variable.values
+        )
         return xr.Variable(variable.dims, data, native)
     data = to_plain(out.take(path, name), f"{path}:{name}")
     dims = variable.dims or (f"{name}_scalar",)
@@ -195,13 +201,17 @@ def _check_files(folder: Path, *, lazy: bool) -> None:
         entries = json.loads(listed.read_text())
         wanted = {str(name): (int(size), str(digest)) for name, (size, digest) in entries.items()}
     except (ValueError, TypeError, AttributeError) as error:
-        raise FormatError(f"{listed}: damaged list of files ({error}); restore the store from a copy") from error
+        raise FormatError(
+            f"{listed}: damaged list of files ({error}); restore the store from a copy"
+        ) from error
     for name, (size, digest) in wanted.items():
         path = folder / name
         if not path.is_file():
             raise FormatError(f"{path}: is missing from the store; restore it from a copy")
         if path.stat().st_size != size or not (lazy or sha256_of(path) == digest):
-            raise FormatError(f"{path}: is not what was written: it is damaged, or was edited; restore the store from a copy")
+            raise FormatError(
+                f"{path}: is not what was written: damaged, or edited since; restore the store from a copy"
+            )
 
 
 def _check_free(target: Path, overwrite: bool) -> None:
@@ -212,11 +222,13 @@ def _check_free(target: Path, overwrite: bool) -> None:
     if not overwrite:
         raise FormatError(f"{target} exists; choose another name or pass overwrite=True")
     if not any((target / name).is_file() for name in (".zgroup", "zarr.json")):
-        raise FormatError(f"{target} exists and is no Zarr store, so it is not overwritten; choose another name")
+        raise FormatError(
+            f"{target} exists and is no Zarr store, so it is not overwritten; choose another name"
+        )
 
 
 def _publish(partial: Path, target: Path, overwrite: bool) -> None:
-    """Rename ``partial`` to ``target``; a folder cannot take the place of a filled one, so that one steps aside."""
+    """Rename ``partial`` to ``target``, out of whose place the old store steps first."""
     _check_free(target, overwrite)
     aside = temporary(target, "old")
     with contextlib.suppress(FileNotFoundError):

@@ -31,15 +31,15 @@ def from_neo(
 ) -> xr.DataTree:
     """Read a Neo Block: one of `to_neo` comes back equal, any other as far as a recording can hold it.
 
-    Quantities are converted (times to seconds, within one unit in the last place) and dropped; the unit of a signal
-    stays in ``attrs["units"]``. SpikeTrains become units, known by their names where these are all different, else by
-    position, with scalar annotations as columns and t_start to t_stop as observation intervals. AnalogSignals become
-    ``/signals``, IrregularlySampledSignals ``/behavior``, Events ``/events``, Epochs ``/epochs`` (``/trials`` if so
-    named).
+    Quantities are converted (times to seconds, within one unit in the last place) and dropped; the unit of a
+    signal stays in ``attrs["units"]``. SpikeTrains become units, known by their names where these are all
+    different, else by position, with scalar annotations as columns and t_start to t_stop as observation
+    intervals. AnalogSignals become ``/signals``, IrregularlySampledSignals ``/behavior``, Events ``/events``,
+    Epochs ``/epochs`` (``/trials`` if so named).
 
-    Segments that follow each other on the Block's clock are joined, with one row each in ``/epochs/segments``, and
-    units count as unobserved between them. Segments that overlap in time, as those that each start at zero, have no
-    common clock: choose one with ``segment``.
+    Segments that follow each other on the Block's clock are joined, with one row each in
+    ``/epochs/segments``, and units count as unobserved between them. Segments that overlap in time, as those
+    that each start at zero, have no common clock: choose one with ``segment``.
 
     Parameters
     ----------
@@ -84,7 +84,9 @@ def from_neo(
     """
     neo = require("neo", extra="neo")
     if not isinstance(block, neo.Block):
-        raise FormatError(f"from_neo: got a {type(block).__name__}, expected a neo.Block; put segments into one")
+        raise FormatError(
+            f"from_neo: got a {type(block).__name__}, expected a neo.Block; put segments into one"
+        )
     name = f"Block {block.name!r}" if block.name else "Block"
     with wrapped(name, "Neo", "neo"):
         segments = _chosen(block, segment, name)
@@ -104,7 +106,13 @@ def from_neo(
             found["/epochs/segments"] = _segment_rows(segments)
         attrs = _session(block, layout)
     tree = assemble(
-        found, attrs, name=name, layout=layout, kept=block.annotations.get(KEPT, {}), drop=drop, duplicates=duplicates
+        found,
+        attrs,
+        name=name,
+        layout=layout,
+        kept=block.annotations.get(KEPT, {}),
+        drop=drop,
+        duplicates=duplicates,
     )
     if left_out:
         warnings.warn(f"{name}: not read: {', '.join(left_out)}", LossWarning, stacklevel=2)
@@ -119,8 +127,8 @@ def _chosen(block: Any, segment: int | None, name: str) -> list[Any]:
     for i, (before, after) in enumerate(zip(block.segments, block.segments[1:], strict=False), start=1):
         if after.t_start is not None and before.t_stop is not None and after.t_start < before.t_stop:
             raise FormatError(
-                f"{name}: segment {i} starts at {after.t_start}, before segment {i - 1} ends at {before.t_stop}; "
-                f"read them one by one with segment=0 ... {len(block.segments) - 1}"
+                f"{name}: segment {i} starts at {after.t_start}, before segment {i - 1} ends at "
+                f"{before.t_stop}; read them one by one with segment=0 ... {len(block.segments) - 1}"
             )
     return list(block.segments)
 
@@ -260,16 +268,29 @@ def _join(nodes: Sequence[xr.Dataset], path: str, name: str) -> xr.Dataset:
     dim = next(dim for dim in ("time", "event", "trial", "interval") if dim in nodes[0].dims)
     common = set.intersection(*(set(map(str, node.variables)) for node in nodes))
     try:
-        return xr.concat([node[sorted(common)] for node in nodes], dim, data_vars="minimal", coords="minimal", compat="equals", join="exact")
+        return xr.concat(
+            [node[sorted(common)] for node in nodes],
+            dim,
+            data_vars="minimal",
+            coords="minimal",
+            compat="equals",
+            join="exact",
+        )
     except ValueError as error:
-        raise FormatError(f"{name}: {path} differs between segments ({error}); read them with segment=...") from error
+        raise FormatError(
+            f"{name}: {path} differs between segments ({error}); read them with segment=..."
+        ) from error
 
 
 def _segment_rows(segments: Sequence[Any]) -> xr.Dataset:
-    edges = np.array([[float(_seconds(s.t_start)), float(_seconds(s.t_stop))] for s in segments if s.t_start is not None])
+    edges = np.array(
+        [[float(_seconds(s.t_start)), float(_seconds(s.t_stop))] for s in segments if s.t_start is not None]
+    )
     edges = edges.reshape(-1, 2)
     names = _array([s.name or "" for s in segments if s.t_start is not None])
-    return xr.Dataset({"start": ("interval", edges[:, 0]), "stop": ("interval", edges[:, 1]), "name": ("interval", names)})
+    return xr.Dataset(
+        {"start": ("interval", edges[:, 0]), "stop": ("interval", edges[:, 1]), "name": ("interval", names)}
+    )
 
 
 def _session(block: Any, layout: Mapping[str, Any] | None) -> dict[str, str]:

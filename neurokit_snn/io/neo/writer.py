@@ -1,6 +1,7 @@
 """A recording to a Neo Block with one Segment."""
 
 from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
@@ -16,16 +17,17 @@ from neurokit_snn.recording import span, validate
 __all__ = ["to_neo"]
 
 _REGULAR_S = 1e-9
-"""Times this close to a constant rate make an AnalogSignal; the times themselves are kept beside it if they differ."""
+"""Times this close to a constant rate make an AnalogSignal; if they differ at all they are kept beside it."""
 
 
 def to_neo(tree: xr.DataTree) -> Any:
     """Return a recording as a Neo Block with one Segment, on the session clock.
 
-    Units become SpikeTrains (columns of ``/units`` as annotations), trials and epochs Epochs with durations (rows may
-    overlap; columns and the exact ``stop`` as array annotations), events Events, and everything sampled an
-    AnalogSignal where its rate is constant, else an IrregularlySampledSignal, with units where `quantities` has
-    them. What Neo has no place for travels in annotations of the Block, so that `from_neo` gives an equal recording.
+    Units become SpikeTrains (columns of ``/units`` as annotations), trials and epochs Epochs with durations
+    (rows may overlap; columns and the exact ``stop`` as array annotations), events Events, and everything
+    sampled an AnalogSignal where its rate is constant, else an IrregularlySampledSignal, with units where
+    `quantities` has them. What Neo has no place for travels in annotations of the Block, so that `from_neo`
+    gives an equal recording.
 
     Parameters
     ----------
@@ -69,11 +71,15 @@ def to_neo(tree: xr.DataTree) -> Any:
                 segment.events.append(_event(out, neo, path))
         for path, variable in _sampled(out):
             _add_signal(out, neo, segment, path, variable)
-        block = neo.Block(name=attrs["session_id"], description=attrs["source"], rec_datetime=moment(attrs["start"]))
+        block = neo.Block(
+            name=attrs["session_id"], description=attrs["source"], rec_datetime=moment(attrs["start"])
+        )
         block.segments.append(segment)
         layout, kept = out.layout()
         # Neo's annotations take lists of str, not object arrays.
-        arrays = {key: values.tolist() if values.dtype.kind == "O" else values for key, values in kept.items()}
+        arrays = {
+            key: values.tolist() if values.dtype.kind == "O" else values for key, values in kept.items()
+        }
         block.annotate(**{LAYOUT: plain.dumps(layout), KEPT: arrays, "subject": attrs["subject"]})
     return block
 
@@ -82,19 +88,25 @@ def _trains(out: Outgoing, neo: Any, whole: tuple[float, float]) -> list[Any]:
     pq = require("quantities", extra="neo")
     times = out.seconds("/spikes", "time")
     pieces = runs(times, out.take("/spikes", "row_size"))
-    columns = {name: out.take("/units", name).tolist() for name in out.columns("/units", "unit", but=("unit",))}
+    columns = {
+        name: out.take("/units", name).tolist() for name in out.columns("/units", "unit", but=("unit",))
+    }
     labels = out.peek("/units", "unit").tolist()
     trains = []
     for i, (label, edges) in enumerate(zip(labels, _watched(out, len(labels), whole), strict=True)):
         start, stop = min([edges[0], *pieces[i][:1]]), max([edges[1], *pieces[i][-1:]])
-        train = neo.SpikeTrain(pieces[i], units=pq.s, t_start=start * pq.s, t_stop=stop * pq.s, name=str(label))
-        train.annotations.update({name: values[i] for name, values in columns.items()}, **{NODE: "/spikes", UNIT: label})
+        train = neo.SpikeTrain(
+            pieces[i], units=pq.s, t_start=start * pq.s, t_stop=stop * pq.s, name=str(label)
+        )
+        train.annotations.update(
+            {name: values[i] for name, values in columns.items()}, **{NODE: "/spikes", UNIT: label}
+        )
         trains.append(train)
     return trains
 
 
 def _watched(out: Outgoing, n: int, whole: tuple[float, float]) -> list[tuple[float, float]]:
-    """First and last instant at which each unit was observed, as Neo knows it; ``/observation`` itself is kept."""
+    """Return the first and last instant at which each unit was observed; ``/observation`` itself is kept."""
     if "/observation" not in out.nodes:
         return [whole] * n
     start, stop = out.seconds("/observation", "start"), out.seconds("/observation", "stop")
@@ -105,7 +117,7 @@ def _watched(out: Outgoing, n: int, whole: tuple[float, float]) -> list[tuple[fl
 
 
 def _epoch(out: Outgoing, neo: Any, path: str, dim: str) -> Any:
-    """One table of intervals; Neo's durations do not give the exact stop back, so it is an array annotation."""
+    """Return a table of intervals; durations do not give the exact stop back, so it is an annotation."""
     pq = require("quantities", extra="neo")
     start, stop = out.seconds(path, "start"), out.seconds(path, "stop")
     columns, labels = _columns(out, path, dim, but=("start", "stop"))
@@ -125,7 +137,9 @@ def _event(out: Outgoing, neo: Any, path: str) -> Any:
     return event
 
 
-def _columns(out: Outgoing, path: str, dim: str, *, but: tuple[str, ...]) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def _columns(
+    out: Outgoing, path: str, dim: str, *, but: tuple[str, ...]
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Columns as array annotations, and the first one of str as the labels that Neo shows."""
     columns: dict[str, np.ndarray] = {}
     labels = np.full(out.nodes[path].sizes[dim], "", dtype=str)
@@ -143,10 +157,12 @@ def _columns(out: Outgoing, path: str, dim: str, *, but: tuple[str, ...]) -> tup
 
 
 def _sampled(out: Outgoing) -> list[tuple[str, str]]:
-    """Nodes that are sampled, with the name of their variable."""
+    """Return the nodes that are sampled, with the name of their variable."""
     paths = [(path, "value") for family in ("behavior", "signals") for path in out.family(family).values()]
     paths += [("/calcium", "fluorescence")] if "/calcium" in out.nodes else []
-    paths += [(path, "frames") for path in out.family("stimulus").values() if "frames" in out.nodes[path].variables]
+    paths += [
+        (path, "frames") for path in out.family("stimulus").values() if "frames" in out.nodes[path].variables
+    ]
     return [(path, variable) for path, variable in paths if out.nodes[path][variable].size]
 
 
@@ -164,7 +180,9 @@ def _add_signal(out: Outgoing, neo: Any, segment: Any, path: str, variable: str)
         signal = neo.IrregularlySampledSignal(time, data, units=unit, time_units=pq.s, name=name)
         segment.irregularlysampledsignals.append(signal)
     else:
-        signal = neo.AnalogSignal(data, units=unit, sampling_rate=rate * pq.Hz, t_start=time[0] * pq.s, name=name)
+        signal = neo.AnalogSignal(
+            data, units=unit, sampling_rate=rate * pq.Hz, t_start=time[0] * pq.s, name=name
+        )
         segment.analogsignals.append(signal)
         if not np.array_equal(signal.times.magnitude, time):
             out.keep(path, "time")
@@ -172,11 +190,13 @@ def _add_signal(out: Outgoing, neo: Any, segment: Any, path: str, variable: str)
 
 
 def _rate(time: np.ndarray) -> float | None:
-    """Sampling rate in Hz when the times are as good as evenly spaced, else None."""
+    """Return the sampling rate in Hz when the times are as good as evenly spaced, else None."""
     if len(time) < 2:
         return None
     mean = (len(time) - 1) / (time[-1] - time[0])
     for rate in (float(np.round(mean)), float(np.round(mean, 6)), float(mean)):
-        if rate > 0 and np.abs(time[0] + np.arange(len(time)) / rate - time).max() <= min(_REGULAR_S, 1e-3 / rate):
+        if rate > 0 and np.abs(time[0] + np.arange(len(time)) / rate - time).max() <= min(
+            _REGULAR_S, 1e-3 / rate
+        ):
             return rate
     return None

@@ -46,16 +46,20 @@ def table_columns(table: Any, dim: str, *, but: tuple[str, ...] = ()) -> tuple[d
 
 
 def interval_table(table: Any, dim: str) -> tuple[xr.Dataset, list[str]]:
-    """Return a ``TimeIntervals`` table as rows with ``start``, ``stop`` and columns, and what was left out."""
+    """Return a ``TimeIntervals`` table as rows, and the names of what was left out."""
     times = {"start_time": "start", "stop_time": "stop"}
     columns, left_out = table_columns(table, dim, but=(*times, "timeseries"))
     if "tags" in left_out:
         columns["tags"] = _joined(table["tags"])
         left_out.remove("tags")
-    columns = {(f"{name}_" if name in ("start", "stop") else name): values for name, values in columns.items()}
+    columns = {
+        (f"{name}_" if name in ("start", "stop") else name): values for name, values in columns.items()
+    }
     edges = {ours: np.asarray(table[theirs].data[:], dtype=np.float64) for theirs, ours in times.items()}
     rows = {dim: np.asarray(table.id[:])}
-    return xr.Dataset({name: (dim, values) for name, values in (edges | columns).items()}, coords=rows), left_out
+    return xr.Dataset(
+        {name: (dim, values) for name, values in (edges | columns).items()}, coords=rows
+    ), left_out
 
 
 def ragged(table: Any, name: str, what: str) -> tuple[np.ndarray, np.ndarray]:
@@ -77,7 +81,9 @@ def ragged(table: Any, name: str, what: str) -> tuple[np.ndarray, np.ndarray]:
     if wrong.size or (index[-1] if index.size else 0) != len(values):
         row = int(wrong[0]) if wrong.size else len(index) - 1
         at = int(index[row]) if index.size else 0
-        raise FormatError(f"{what}: {name}_index[{row}] = {at} does not fit {len(values)} values; is the file cut?")
+        raise FormatError(
+            f"{what}: {name}_index[{row}] = {at} does not fit {len(values)} values; is the file cut?"
+        )
     return values, sizes
 
 

@@ -63,7 +63,11 @@ class Found:
         if "obs_intervals" in table.colnames:
             edges, sizes = ragged(table, "obs_intervals", f"{self.name}: units")
             edges = edges.astype(np.float64).reshape(-1, 2)
-            content = {"start": ("interval", edges[:, 0]), "stop": ("interval", edges[:, 1]), "row_size": ("unit", sizes)}
+            content = {
+                "start": ("interval", edges[:, 0]),
+                "stop": ("interval", edges[:, 1]),
+                "row_size": ("unit", sizes),
+            }
             self.nodes["/observation"] = xr.Dataset(content, coords=labels)
 
     def take_regions(self, series: Any) -> None:
@@ -86,14 +90,20 @@ class Found:
 
     def take_events(self, place: str, table: Any) -> None:
         """Read an EventsTable, put in order of time."""
-        family = "stimulus" if place.startswith("stimulus/") and {"x", "y", "p"} <= set(table.colnames) else "events"
+        family = (
+            "stimulus"
+            if place.startswith("stimulus/") and {"x", "y", "p"} <= set(table.colnames)
+            else "events"
+        )
         path = self._path(place, family, table.name)
         columns, left = table_columns(table, "event", but=("timestamp",))
         columns = {(f"{name}_" if name == "time" else name): values for name, values in columns.items()}
         self.left_out += [f"{place}/{name}" for name in left]
         time = np.asarray(table["timestamp"].data[:], dtype=np.float64)
         content = {"time": time, **self._renamed(path, columns)}
-        rows = xr.Dataset({k: ("event", v) for k, v in content.items()}, coords={"event": np.asarray(table.id[:])})
+        rows = xr.Dataset(
+            {k: ("event", v) for k, v in content.items()}, coords={"event": np.asarray(table.id[:])}
+        )
         if np.any(time[1:] < time[:-1]):
             rows = rows.isel(event=np.argsort(time, kind="stable"))
         self.nodes[path] = rows
@@ -113,18 +123,18 @@ class Found:
         self.nodes[path] = xr.Dataset(content)
 
     def take_onsets(self, place: str, series: Any) -> None:
-        """Read an IntervalSeries, which marks starts with positive and stops with negative numbers, as an epoch."""
+        """Read an IntervalSeries, whose positive numbers mark starts and negative ones stops, as an epoch."""
         time, mark = _times(series), np.asarray(series.data[:])
-        kinds = np.unique(np.abs(mark))
-        rows = [np.stack([time[mark == k], time[mark == -k]], axis=1) for k in kinds if k]
-        kind = np.concatenate([np.full(len(row), k) for row, k in zip(rows, kinds[kinds != 0], strict=True)] or [[]])
-        edges = np.concatenate(rows or [np.empty((0, 2))])
-        content = {"start": edges[:, 0], "stop": edges[:, 1], "kind": kind.astype(np.int64)}
+        kinds = [int(kind) for kind in np.unique(np.abs(mark)) if kind]
+        rows = [np.stack([time[mark == kind], time[mark == -kind]], axis=1) for kind in kinds]
+        edges = np.concatenate([np.empty((0, 2)), *rows])
+        of_row = np.repeat(np.array(kinds, dtype=np.int64), [len(row) for row in rows])
+        content = {"start": edges[:, 0], "stop": edges[:, 1], "kind": of_row}
         path = self._path(place, "epochs", series.name)
         self.nodes[path] = xr.Dataset({name: ("interval", values) for name, values in content.items()})
 
     def take_series(self, place: str, series: Any, family: str) -> None:
-        """Read a sampled series into ``/behavior``, ``/signals``, ``/stimulus`` or, for regions, ``/calcium``."""
+        """Read a sampled series into ``/behavior``, ``/signals``, ``/stimulus`` or ``/calcium``."""
         path = "/calcium" if family == "calcium" else self._path(place, family, series.name)
         ours = place in self.places
         data = self._data(series, scaled=not ours)
@@ -141,7 +151,9 @@ class Found:
             coords["unit"] = _roi_ids(series)
         elif data.ndim == 2:
             dims = ("time", "axis")
-            coords["axis"] = np.array(["x", "y", "z"][: data.shape[1]]) if data.shape[1] <= 3 else np.arange(data.shape[1])
+            coords["axis"] = (
+                np.array(["x", "y", "z"][: data.shape[1]]) if data.shape[1] <= 3 else np.arange(data.shape[1])
+            )
         else:
             coords |= {dim: np.arange(size) for dim, size in zip(dims[1:], data.shape[1:], strict=True)}
         attrs = {"units": {"volts": "V", "unknown": ""}.get(series.unit, series.unit or "")}
@@ -164,7 +176,7 @@ class Found:
         return data + series.offset if getattr(series, "offset", None) else data
 
     def _path(self, place: str, family: str, name: str) -> str:
-        """Path of the node: where this package had it, else by family and name, made different where taken."""
+        """Return the path of the node: where this package had it, else a free one by family and name."""
         if place in self.places:
             return self.places[place]
         if not name:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from neurokit_snn._extras import require
 from neurokit_snn.io.nwb.found import Found, walk
 
 __all__ = ["gather"]
@@ -86,7 +85,11 @@ def _numbers(series: Any) -> bool:
     data = series.data
     dtype = getattr(data, "dtype", None) or np.asarray(data[:]).dtype
     if type(series).__name__ in ("ImageSeries", "OpticalSeries"):
-        return getattr(series, "external_file", None) is None and len(data.shape) in (3, 4) and dtype.kind in "biuf"
+        return (
+            getattr(series, "external_file", None) is None
+            and len(data.shape) in (3, 4)
+            and dtype.kind in "biuf"
+        )
     return dtype.kind in "biuf"
 
 
@@ -94,7 +97,11 @@ def _take_responses(found: Found, responses: list[tuple[str, Any]]) -> None:
     """Make one set of region responses ``/calcium`` and the rest ``/signals``: dF/F before anything else."""
     ranked = sorted(
         responses,
-        key=lambda item: (item[0] not in found.places, "DfOverF" not in item[0].split("/"), "Fluorescence" not in item[0]),
+        key=lambda item: (
+            item[0] not in found.places,
+            "DfOverF" not in item[0].split("/"),
+            "Fluorescence" not in item[0],
+        ),
     )
     for rank, (place, series) in enumerate(ranked):
         labels = series.rois.table.id[:][np.asarray(series.rois.data[:])]

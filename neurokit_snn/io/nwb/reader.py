@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 import xarray as xr
@@ -28,14 +27,14 @@ def read_nwb(
     drop: Collection[str] = (),
     duplicates: Literal["error", "drop"] = "error",
 ) -> xr.DataTree:
-    """Read an NWB file: one that `write_nwb` wrote comes back equal, any other as far as a recording can hold it.
+    """Read an NWB file: one of `write_nwb` comes back equal, any other as far as a recording can hold it.
 
-    Of a file that others wrote, units (flat columns, id and location of the first electrode), their spikes and
-    observation intervals, trials, all other intervals (``/epochs``), event tables, annotations and TTLs
+    Of a file that others wrote, units (flat columns, id and location of the first electrode), their spikes
+    and observation intervals, trials, all other intervals (``/epochs``), event tables, annotations and TTLs
     (``/events``), series of the module "behavior" and of other processing (``/behavior``), voltages and other
-    acquired series (``/signals``), image stimuli stored in the file (``/stimulus``) and the first set of region
-    responses, dF/F before fluorescence (``/calcium``, further ones ``/signals``), are read; series are scaled to
-    their unit. The rest is named in one warning.
+    acquired series (``/signals``), image stimuli stored in the file (``/stimulus``) and the first set of
+    region responses, dF/F before fluorescence (``/calcium``, further ones ``/signals``), are read; series are
+    scaled to their unit. The rest is named in one warning.
 
     Parameters
     ----------
@@ -123,7 +122,8 @@ def _session(file: Any, layout: Mapping[str, Any] | None) -> dict[str, str]:
         "subject": (attrs["subject"] or None) == fields["subject_id"],
         "start": file.session_start_time == fields["session_start_time"],
         "source": file.session_description == fields["session_description"],
-        "citation": (tuple(publications) if publications is not None else None) == fields["related_publications"],
+        "citation": (tuple(publications) if publications is not None else None)
+        == fields["related_publications"],
         "licence": True,
     }
     return {key: written.get(key, "") if same[key] else value for key, value in attrs.items()}

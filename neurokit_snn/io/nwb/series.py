@@ -21,7 +21,8 @@ _ANGLES = {"rad", "radian", "radians", "deg", "degree", "degrees"}
 def add_behavior(draft: Draft) -> None:
     """Put ``/behavior/NAME`` into the processing module "behavior".
 
-    Positions become a SpatialSeries in ``Position``, angles one in ``CompassDirection``, the rest a TimeSeries.
+    Positions become a SpatialSeries in ``Position``, angles one in ``CompassDirection``, the rest a
+    TimeSeries.
     """
     family = draft.out.family("behavior")
     if not family:

@@ -11,7 +11,15 @@ from neurokit_snn._extras import require
 from neurokit_snn.io.layout import Outgoing
 from neurokit_snn.io.nwb.draft import Draft, safe_name
 
-__all__ = ["add_electrodes", "add_events", "add_intervals", "add_units", "ids", "plane_segmentation", "unit_columns"]
+__all__ = [
+    "add_electrodes",
+    "add_events",
+    "add_intervals",
+    "add_units",
+    "ids",
+    "plane_segmentation",
+    "unit_columns",
+]
 
 
 def add_intervals(draft: Draft, path: str, name: str, dim: str) -> Any:
@@ -64,7 +72,7 @@ def add_units(draft: Draft, columns: list[Any]) -> Any:
 
 
 def unit_columns(draft: Draft, cls: type) -> list[Any]:
-    """Return the columns of ``/units``; labels that are str stand in ``unit_name``, where NWB readers look."""
+    """Return the columns of ``/units``; labels that are str stand in ``unit_name``."""
     out = draft.out
     names = out.columns("/units", "unit", but=("unit",))
     columns = _plain_columns(draft, cls, "/units", names)
@@ -107,7 +115,11 @@ def add_electrodes(draft: Draft, labels: Iterable[tuple[Any, str]]) -> None:
     table = ecephys.ElectrodesTable(
         id=np.arange(len(places)),
         columns=[
-            vector("location", np.array([place or "unknown" for place in places.values()], dtype=object), "location"),
+            vector(
+                "location",
+                np.array([place or "unknown" for place in places.values()], dtype=object),
+                "location",
+            ),
             vector("group", [group] * len(places), "group of the electrode"),
             vector("group_name", np.array([group.name] * len(places), dtype=object), "name of the group"),
             vector("label", np.array(list(places), dtype=object), "label of the electrode or channel"),
@@ -124,7 +136,7 @@ def electrode_region(draft: Draft, labels: Sequence[Any]) -> Any:
 
 
 def plane_segmentation(draft: Draft, columns: list[Any]) -> Any:
-    """Return a PlaneSegmentation with one region per unit, on an imaging plane about which nothing is known."""
+    """Return a PlaneSegmentation with one region per unit, on a plane about which nothing is known."""
     ophys = require("pynwb.ophys", extra="nwb")
     file = draft.file
     device = file.create_device(name="microscope", description="imaging device, not known to neurokit_snn")
@@ -166,7 +178,7 @@ def _index(name: str, sizes: np.ndarray, target: Any) -> Any:
 
 
 def _plain_columns(draft: Draft, cls: type, path: str, names: Sequence[str]) -> list[Any]:
-    """Columns of any type; a name that NWB uses itself gets an underscore, which the layout takes off again."""
+    """Return columns of any type; a name that NWB uses itself gets an underscore until it is read."""
     reserved = {column["name"] for column in getattr(cls, "__columns__", ())}
     reserved |= {f"{name}_index" for name in reserved}
     columns: list[Any] = []
@@ -183,7 +195,7 @@ def _plain_columns(draft: Draft, cls: type, path: str, names: Sequence[str]) -> 
 
 
 def _describe(out: Outgoing, path: str, name: str) -> str:
-    """Description of a column for people: its own, else its name and units."""
+    """Return the description of a column for people: its own, else its name and units."""
     attrs = out.nodes[path].variables[name].attrs
     text = str(attrs.get("description") or attrs.get("long_name") or name)
     return f"{text} ({attrs['units']})" if attrs.get("units") else text

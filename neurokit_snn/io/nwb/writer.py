@@ -38,9 +38,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def write_nwb(tree: xr.DataTree, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
     """Write a recording as an NWB file that passes ``pynwb.validate``.
 
-    Spikes go as one flat column and an index, never unit by unit. Everything with a place in NWB stands there, on the
-    session clock, for any reader; what has none is in the scratch space, so that `read_nwb` gives an equal recording.
-    A recording without ``start`` gets the session start 1970-01-01T00:00:00Z.
+    Spikes go as one flat column and an index, never unit by unit. Everything with a place in NWB stands
+    there, on the session clock, for any reader; what has none is in the scratch space, so that `read_nwb`
+    gives an equal recording. A recording without ``start`` gets the session start 1970-01-01T00:00:00Z.
 
     Parameters
     ----------
@@ -138,7 +138,9 @@ def _electrode_labels(out: Outgoing) -> list[tuple[Any, str]]:
     labels: list[tuple[Any, str]] = []
     units = out.nodes.get("/units", xr.Dataset())
     if "electrode" in units.variables and "/spikes" in out.nodes:
-        region = next((name for name in ("location", "region", "brain_area") if name in units.variables), None)
+        region = next(
+            (name for name in ("location", "region", "brain_area") if name in units.variables), None
+        )
         where = [str(x) for x in units[region].values.tolist()] if region else [""] * units.sizes["unit"]
         labels += zip(units["electrode"].values.tolist(), where, strict=True)
     for path in out.family("signals").values():
@@ -186,7 +188,9 @@ def _keep(draft: Draft) -> None:
             name += "_"
         names[name] = key
         shape = "x".join(map(str, np.shape(values)))
-        draft.file.add_scratch(values, name=name, description=f"{key} of the recording, {shape}, kept by neurokit_snn")
+        draft.file.add_scratch(
+            values, name=name, description=f"{key} of the recording, {shape}, kept by neurokit_snn"
+        )
     layout |= {"places": draft.places, "columns": draft.columns, "kept": names}
     draft.file.add_scratch(
         plain.dumps(layout), name=LAYOUT, description="what NWB has no place for, JSON, read by neurokit_snn"
