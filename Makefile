@@ -63,6 +63,7 @@ figures: install ## every figure of every paper, with its claims
 	done; [ $$found = 1 ] || echo "no paper figures yet"; exit $$status
 
 docs: install ## the documentation, as HTML in docs/_build/html
+	rm -rf docs/api
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
 clean: ## remove what the other targets made, .venv too
