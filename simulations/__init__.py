@@ -1,0 +1,1 @@
+"""Runnable simulations; each writes a recording."""
