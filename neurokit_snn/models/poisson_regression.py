@@ -20,7 +20,8 @@ import scipy.sparse as sp
 
 from neurokit_snn.errors import ModelError
 
-__all__ = ["PoissonDesign", "choose_strength", "information", "log_likelihood", "newton", "observed_targets", "start_weights"]
+__all__ = ["PoissonDesign", "choose_strength", "information", "log_likelihood", "newton",
+    "observed_somewhere", "observed_targets", "start_weights"]
 
 LOG_RATE_LIMIT = 30.0
 """Linear predictors are cut off here before they are exponentiated."""
@@ -152,7 +153,8 @@ def newton(
         ``(row, unit)``; a unit without a single spike is given half a spike, spread evenly, for its maximum would be at
         minus infinity.
     valid
-        ``(row, unit)``, True where a count was observed; None for everywhere.
+        ``(row, unit)``, True where a count was observed; None for everywhere. A unit never observed is given the first row,
+        so that its posterior is proper.
     precision
         ``(feature,)`` of the Gaussian prior, 0 for none.
     start
@@ -181,6 +183,7 @@ def newton(
     >>> float(np.exp(weights[0, 0]).round(6))
     2.0
     """
+    valid = observed_somewhere(valid)
     targets = observed_targets(counts, valid)
     weights = start_weights(design, counts, valid) if start is None else start.copy()
 
@@ -218,6 +221,7 @@ def information(
     design: PoissonDesign, weights: np.ndarray, valid: np.ndarray | None, *, precision: np.ndarray
 ) -> np.ndarray:
     """Penalised Fisher information, the inverse of Laplace's covariance, ``(unit, feature, feature)``."""
+    valid = observed_somewhere(valid)
     rate = np.exp(np.minimum(design.predictor(weights), LOG_RATE_LIMIT))
     if valid is not None:
         rate = np.where(valid, rate, 0.0)
@@ -281,6 +285,18 @@ def choose_strength(
             )
             scores[index] += log_likelihood(unseen, weights, counts[test], masks[1]).sum()
     return float(grid[int(scores.argmax())]), scores
+
+
+def observed_somewhere(valid: np.ndarray | None) -> np.ndarray | None:
+    """The mask ``(row, unit)`` with one row for each unit that was never observed; None where all is observed."""
+    if valid is None or valid.all():
+        return None
+    unseen = ~valid.any(0)
+    if not unseen.any():
+        return valid
+    valid = valid.copy()
+    valid[0, unseen] = True
+    return valid
 
 
 def observed_targets(counts: np.ndarray, valid: np.ndarray | None) -> np.ndarray:

@@ -202,8 +202,7 @@ class ReducedRankRegression(AbstractModel):
         """Weights of the readout ``(held-out unit, feature)`` and their covariance."""
         latents = self.map_.latents(inputs[rows])[:, : self.rank_]
         design = _readout(latents, None if columns is None else columns[rows])
-        targets, valid = counts[rows][:, self.held_out_], mask[rows][:, self.held_out_].copy()
-        valid[0, ~valid.any(0)] = True  # a unit never observed keeps a proper posterior, as in the GLM
+        targets, valid = counts[rows][:, self.held_out_], mask[rows][:, self.held_out_]
         block = blocks_of_bins(np.nonzero(rows)[0], folds=INNER_FOLDS, who=who)
         penalised = _penalised(design)
         strength, _ = choose_strength(

@@ -17,9 +17,8 @@ def history_kernel(window: int, bases: int) -> np.ndarray:
     if window <= bases:
         return np.eye(window)
     nemos = require("nemos", extra="glm")
-    basis = nemos.basis.RaisedCosineLogConv(bases, window_size=window)
-    basis.set_kernel()
-    return np.asarray(basis.kernel_, dtype=np.float64)
+    _, kernel = nemos.basis.RaisedCosineLogConv(bases, window_size=window).evaluate_on_grid(window)
+    return np.asarray(kernel, dtype=np.float64)
 
 
 def past(

@@ -25,6 +25,7 @@ from neurokit_snn.models.poisson_regression import (
     choose_strength,
     information,
     newton,
+    observed_somewhere,
 )
 from neurokit_snn.models.posterior import POSTERIOR_DRAWS, draws_tree, gaussian_draws
 
@@ -157,8 +158,7 @@ class GLM(AbstractModel):
         window = round(self.past / self.bin_width_)
         self.kernel_ = history_kernel(window, self.bases) if window else np.zeros((0, 0))
         design = self._design(columns[usable], self._past_of(counts, mask, usable))
-        observed = _observed_somewhere(mask[usable])
-        self._learn_weights(design, counts[usable], observed, trial=np.nonzero(usable)[0], who=who)
+        self._learn_weights(design, counts[usable], observed_somewhere(mask[usable]), trial=np.nonzero(usable)[0], who=who)
 
     def _learn_weights(
         self, design: PoissonDesign, counts: np.ndarray, valid: np.ndarray | None, *, trial: np.ndarray, who: str
@@ -244,7 +244,8 @@ class GLM(AbstractModel):
                 order = ("trial", "time", "unit")
                 counts, mask = (np.asarray(visible[n].transpose(*order).values) for n in ("counts", "mask"))
                 filtered = self._past_of(counts, mask)
-            design = self._design(columns.reshape(-1, columns.shape[-1]), filtered)
+            n_rows = columns.shape[0] * columns.shape[1]
+            design = self._design(columns.reshape(n_rows, -1) if columns.size else np.empty((n_rows, 0)), filtered)
             rates = _rates(design, weights).reshape(draws, *columns.shape[:2], -1)
         return {"counts": Poisson(rate_per_bin=self._labelled(rates, visible))}
 
@@ -353,14 +354,3 @@ def _rates(design: PoissonDesign, weights: np.ndarray) -> np.ndarray:
     """Expected counts ``(draw, row, unit)`` under each draw of the weights."""
     rates = np.stack([design.predictor(drawn) for drawn in weights])
     return np.exp(np.minimum(rates, LOG_RATE_LIMIT, out=rates), out=rates)
-
-
-def _observed_somewhere(mask: np.ndarray) -> np.ndarray | None:
-    """The mask ``(row, unit)``, None where all is observed; a unit never observed keeps one bin, so that its posterior
-    is proper (half a spike in one bin, as `MeanRate` has it).
-    """
-    if mask.all():
-        return None
-    valid = mask.copy()
-    valid[0, ~mask.any(0)] = True
-    return valid
