@@ -207,7 +207,7 @@ def test_the_page_says_how_it_was_made(page):
         "encode: 0, 1",
         "5 folds",
         "gap 0.25 s",
-        "40 trials (windows), 80 s in bins of 0.25 s",
+        "40 windows, 80 s in bins of 0.25 s",
         "95% BCa bootstrap over 8 blocks",
         "each unit's mean",
         "Position is in pixels.",
@@ -265,20 +265,22 @@ def test_the_finding_follows_the_numbers(comparisons):
     assert words.best_model(encode) == "place & way"
     close = words.finding(encode, reference="place")
     assert close == (
-        "Best is “place & way”: 0.53 [0.43, 0.63] bits/spike. Its paired difference to “place” is "
-        "0.030 [-0.010, 0.070]; the interval holds 0, so these data do not tell the two apart."
+        "“place & way” is best: bits/spike = 0.53 [0.43, 0.63]. Paired difference to “place”: "
+        "0.030 [-0.010, 0.070], which holds 0: these data do not tell the two apart."
     )
-    assert "0.530 [0.490, 0.570]; the interval leaves out 0." in words.finding(encode, reference="flat")
+    assert "0.530 [0.490, 0.570], clear of 0." in words.finding(encode, reference="flat")
 
 
 def test_where_less_is_better_the_least_wins(comparisons):
     decode = comparisons["decode"]
     assert words.best_model(decode) == "bayes"
-    assert "“bayes”: 30.00 [29.90, 30.10] median error (px)" in words.finding(decode, reference="ridge")
+    assert "“bayes” is best: median error (px) = 30.00 [29.90, 30.10]" in words.finding(
+        decode, reference="ridge"
+    )
 
 
 def test_the_reference_as_the_best_is_set_against_the_next(comparisons):
-    assert "difference to “place” is" in words.finding(comparisons["encode"], reference="place & way")
+    assert "difference to “place”:" in words.finding(comparisons["encode"], reference="place & way")
 
 
 def test_a_failed_model_is_never_the_best(comparisons):

@@ -129,13 +129,16 @@ def unit_scores(scores: xr.Dataset, model: str, other: str, *, ax: Axes | None =
         ecolor="#9DC3DE",
         elinewidth=0.8,
     )
-    ends = [np.nanmin([x[1], y[1]]), np.nanmax([x[2], y[2]])]
-    one.plot(ends, ends, color=GREY, linewidth=0.8, zorder=0)
-    better = int(np.sum(y[0] > x[0]))
+    known = np.isfinite(x[0]) & np.isfinite(y[0])
+    if known.any():
+        limits = _limits([x[0][known], y[0][known]], [x[1][known], y[1][known], x[2][known], y[2][known]])
+        one.set(xlim=limits, ylim=limits)
+    one.axline((0.0, 0.0), slope=1.0, color=GREY, linewidth=0.8, zorder=0)
+    better = int(np.sum(y[0][known] > x[0][known]))
     one.set(
         xlabel=f"{other} (bits/spike)",
         ylabel=f"{model} (bits/spike)",
-        title=f"{better} of {len(x[0])} units above the line",
+        title=f"{better} of {int(known.sum())} units above the line",
     )
     return one
 
@@ -145,6 +148,15 @@ def metric_label(scores: xr.Dataset, metric: str) -> str:
     if "unit_label" in scores.coords:
         return str(scores["unit_label"].sel(metric=metric).item())
     return metric.replace("_", " ")
+
+
+def _limits(points: list[np.ndarray], ends: list[np.ndarray]) -> tuple[float, float]:
+    """Show every point; an interval much longer than the points are apart leaves the panel rather than rule it."""
+    low, high = float(np.min(points)), float(np.max(points))
+    room = 0.5 * (high - low) or 0.5
+    return max(low - room, float(np.nanmin(ends)) - 0.1 * room), min(
+        high + room, float(np.nanmax(ends)) + 0.1 * room
+    )
 
 
 def _arms(value: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:

@@ -26,6 +26,7 @@ def decoded(
     trials: Sequence[Any] | slice | None = None,
     level: float = 0.95,
     posterior: xr.DataArray | None = None,
+    side_by_side: bool = False,
     ax: Axes | Sequence[Axes] | None = None,
 ) -> np.ndarray:
     """Draw the decoded behaviour over the true one in session time, one panel for each of its axes.
@@ -46,6 +47,8 @@ def decoded(
     posterior
         Marginal probability (trial, time, centre) of each value on a grid, drawn as a heat map in place of
         the band. For a behaviour with several axes it has their dim too.
+    side_by_side
+        Leave out the time between trials, with a thin line in its place: for short trials far apart.
     ax
         One Axes for each axis of the behaviour, or None for a new figure.
 
@@ -74,7 +77,7 @@ def decoded(
     axes = axes_array(
         ax, len(parts), what=f"decoded {behavior}", size=(7.2, 1.2 + 1.5 * len(parts)), sharex=True
     )
-    time = session_time(data)
+    time = _side_by_side(data, name) if side_by_side else session_time(data)
     for one, part in zip(axes, parts, strict=True):
         pick: dict[str, Any] = {} if part is None else {extra[0]: part}
         true = truth.sel(pick).where(data.get(f"mask_{name}", True))
@@ -82,9 +85,18 @@ def decoded(
             _draw_posterior(one, time, posterior.sel(trial=data["trial"].values).sel(pick))
         middle, band = _middle_and_band(predicted, name, pick, level)
         _draw_lines(one, time, true, middle, band if posterior is None else None, level)
+        if side_by_side:
+            one.vlines(
+                time[1:, 0] - _pad(data),
+                0,
+                1,
+                transform=one.get_xaxis_transform(),
+                color="0.8",
+                linewidth=0.6,
+            )
         one.set_ylabel(label(name, truth.attrs, part=part))
     legend(axes, own_figure=ax is None)
-    axes[-1].set_xlabel("session time (s)")
+    axes[-1].set_xlabel("time in the trials shown (s)" if side_by_side else "session time (s)")
     axes[-1].set_xlim(np.nanmin(time), np.nanmax(time))
     return axes
 
@@ -93,6 +105,21 @@ def session_time(data: xr.Dataset) -> np.ndarray:
     """Centre of each bin in session seconds, (trial, time)."""
     width = float(data.attrs["bin_width"])
     return data["trial_start"].values[:, None] + (np.arange(data.sizes["time"]) + 0.5) * width
+
+
+def _pad(data: xr.Dataset) -> float:
+    """Half of the gap between trials drawn side by side, seconds."""
+    return float(data.attrs["bin_width"])
+
+
+def _side_by_side(data: xr.Dataset, name: str) -> np.ndarray:
+    """Time of each bin if every trial followed on the last valid bin of the one before, (trial, time)."""
+    width = float(data.attrs["bin_width"])
+    valid = data.get(f"mask_{name}", xr.ones_like(data[name], bool)).transpose("trial", "time", ...).values
+    bins = np.array([np.flatnonzero(row.reshape(len(row), -1).any(1)).max(initial=-1) + 1 for row in valid])
+    begin = np.concatenate([[0.0], np.cumsum(bins * width + 2 * _pad(data))[:-1]])
+    time = begin[:, None] + (np.arange(data.sizes["time"]) + 0.5) * width
+    return np.where(np.arange(data.sizes["time"]) < bins[:, None], time, np.nan)
 
 
 def _as_index(data: xr.Dataset, trials: Sequence[Any] | slice) -> Any:

@@ -28,7 +28,7 @@ def raster(
     stop: float | None = None,
     units: Sequence[Any] | None = None,
     behavior: str | Sequence[str] | None = None,
-    trials: bool = True,
+    trials: str | xr.Dataset | None = "trials",
     ax: Axes | Sequence[Axes] | None = None,
 ) -> np.ndarray:
     """Draw the spikes of a recording, one row a unit, with its behaviour below and its trials shaded.
@@ -47,7 +47,8 @@ def raster(
     behavior
         Name or names of the behaviours below the raster; all of them by default, ``()`` for none.
     trials
-        Shade the trials, where the recording has some.
+        What to shade: ``"trials"`` (where the recording has some), ``"epochs/NAME"``, or a Dataset with ``start``
+        and ``stop`` in session seconds, as from `neurokit_snn.recording.laps`; None for nothing.
     ax
         One Axes for the spikes and one for each behaviour, or None for a new figure.
 
@@ -84,9 +85,9 @@ def raster(
         gridspec_kw={"height_ratios": [2.6, *[1.0] * len(names)]},
     )
     labels, trains = _trains(tree, units, start, stop)
-    if trials and "trials" in tree.children:
-        for one in axes:
-            _shade(one, tree["trials"].to_dataset(), start, stop)
+    shaded = _intervals(tree, trials)
+    for one in axes if shaded is not None else ():
+        _shade(one, shaded, start, stop)
     _draw_spikes(axes[0], trains, start, stop)
     axes[0].set(ylabel="unit", ylim=(-0.5, len(labels) - 0.5))
     _unit_ticks(axes[0], labels)
@@ -195,6 +196,19 @@ def _events(tree: xr.DataTree, to: Any, by: str | None) -> tuple[np.ndarray, np.
         raise NeurokitError(f"by={by!r} is no column of {to}; it has {', '.join(map(str, table.data_vars))}")
     word = column if node == "events" else f"trial {column}"
     return table[times].values.astype(float), None if by is None else table[by].values, word
+
+
+def _intervals(tree: xr.DataTree, trials: str | xr.Dataset | None) -> xr.Dataset | None:
+    if trials is None or isinstance(trials, xr.Dataset):
+        return trials
+    if trials == "trials":
+        return tree["trials"].to_dataset() if "trials" in tree.children else None
+    group, _, name = trials.partition("/")
+    if group != "epochs" or "epochs" not in tree.children or name not in tree["epochs"].children:
+        raise NeurokitError(
+            f"trials={trials!r} names nothing in this recording; use 'trials' or 'epochs/NAME'"
+        )
+    return tree["epochs"][name].to_dataset()
 
 
 def _behavior_names(tree: xr.DataTree, wanted: str | Sequence[str] | None) -> list[str]:

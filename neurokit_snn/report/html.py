@@ -63,7 +63,7 @@ def manifest(content: Mapping[str, Any]) -> str:
     return folded("Manifest (JSON)", f"<pre><code>{escape(text)}</code></pre>")
 
 
-def scores_table(rows: pd.DataFrame) -> str:
+def scores_table(rows: pd.DataFrame, *, higher_is_better: bool) -> str:
     """Make the table of one task and metric; its columns sort on a click."""
     reference, measured = str(rows["reference"].iloc[0]), str(rows["measured_in"].iloc[0])
     heads = ("Model", measured, f"Minus {reference}, paired")
@@ -74,7 +74,8 @@ def scores_table(rows: pd.DataFrame) -> str:
         f"{_cell(row['diff'], row['diff_low'], row['diff_high'])}</tr>"
         for row in rows.to_dict("records")
     )
-    caption = "Held-out score and paired difference, each with its 95% interval. Click a column to sort."
+    way = "higher" if higher_is_better else "lower"
+    caption = f"Held-out score ({way} is better) and paired difference, with 95% intervals. Columns sort on a click."
     return (
         f'<div class="wide"><table><caption>{caption}</caption><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"

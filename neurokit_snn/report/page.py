@@ -28,6 +28,7 @@ __all__ = ["Picture", "write"]
 
 SCREEN_DPI = 96
 FILE_DPI = 160
+LAYOUTS = {"session": "session", "windows": "windows", "events": "stretches around events"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -153,7 +154,13 @@ def _task_section(
 ) -> str:
     title, question = words.heading(task)
     of_task = rows[rows["task"] == task]
-    tables = [html.scores_table(part) for _, part in of_task.groupby("metric", sort=False)]
+    better = dict(
+        zip(scores["metric"].values.tolist(), scores["higher_is_better"].values.tolist(), strict=True)
+    )
+    tables = [
+        html.scores_table(part, higher_is_better=better[metric])
+        for metric, part in of_task.groupby("metric", sort=False)
+    ]
     return html.section(
         title,
         html.paragraph(question),
@@ -182,7 +189,7 @@ def _recording_section(
             {
                 "Session": attrs.get("session_id", ""),
                 "Subject": attrs.get("subject", ""),
-                "Analysed": f"{data.sizes['trial']} trials ({data.attrs['layout']}), {seconds:.0f} s "
+                "Analysed": f"{data.sizes['trial']} {LAYOUTS.get(data.attrs['layout'], 'trials')}, {seconds:.0f} s "
                 f"in bins of {float(data.attrs['bin_width']):g} s",
                 "Units": f"{data.sizes.get('unit', 0)}, {counts:,} spikes in the analysed bins",
                 "Behaviour": ", ".join(behaviour),

@@ -65,16 +65,15 @@ def finding(scores: xr.Dataset, *, reference: str) -> str:
     best = ranked[0]
     own = part.sel(model=best)
     value = with_interval(float(own["value"]), float(own["low"]), float(own["high"]))
-    text = f"Best is “{best}”: {value} {metric_label(scores, metric)}."
+    text = f"“{best}” is best: {metric_label(scores, metric)} = {value}."
     if len(ranked) == 1:
         return text
     other = reference if reference != best else ranked[1]
     pair = part.sel(model=best, other=other)
     diff, low, high = (float(pair[name]) for name in ("diff", "diff_low", "diff_high"))
-    end = "leaves out 0." if low > 0 or high < 0 else "holds 0, so these data do not tell the two apart."
-    return (
-        f"{text} Its paired difference to “{other}” is {with_interval(diff, low, high)}; the interval {end}"
-    )
+    clear = low > 0 or high < 0
+    end = "clear of 0." if clear else "which holds 0: these data do not tell the two apart."
+    return f"{text} Paired difference to “{other}”: {with_interval(diff, low, high)}, {end}"
 
 
 def caveats(scores: xr.Dataset) -> list[str]:

@@ -23,6 +23,12 @@ def test_tuning_draws_a_line_and_a_band_for_each_condition(curves):
     assert axes[0].get_ylabel() == "rate (spikes/s)"
 
 
+def test_a_band_without_data_does_not_rule_the_panel(curves):
+    curves["high"][0, 0, 0] = 1000.0
+    top = plot.tuning(curves, units=["a"])[0].get_ylim()[1]
+    assert top == 2.0 * float(curves["rate"].sel(unit="a").max())
+
+
 def _plane(curves):
     """Tuning to two continuous axes, without intervals."""
     angle = ("direction", np.linspace(0.0, 3.0, 8), {"units": "rad"})
@@ -106,6 +112,15 @@ def test_a_posterior_takes_the_place_of_the_band(data, predicted):
     np.testing.assert_allclose(axes[0].collections[0].get_array(), 1 / 7)
 
 
+def test_trials_may_stand_side_by_side(data, predicted):
+    axes = plot.decoded(data, predicted, side_by_side=True)
+    time = axes[0].get_lines()[0].get_xdata().reshape(4, 6)[:, :5]
+    np.testing.assert_allclose(np.diff(time[:3], axis=1), 0.5)
+    np.testing.assert_allclose(time[1:, 0] - time[:-1, 4], 0.5 + 2 * 0.5)
+    assert np.isnan(time[3, 4]), "a bin that is not valid takes no room at the end"
+    assert axes[1].get_xlabel() == "time in the trials shown (s)"
+
+
 def test_draws_give_the_line_and_the_band(data, predicted):
     still = data.assign(behavior_position=xr.zeros_like(data["behavior_position"]).assign_attrs(units="px"))
     draws = xr.DataArray(np.linspace(-1.0, 3.0, 5), dims="draw")
@@ -145,6 +160,14 @@ def test_comparison_of_another_metric(scores):
     left, _ = plot.comparison(scores, metric="log_likelihood")
     assert left.get_xlabel() == "nats/s per unit"
     np.testing.assert_allclose(left.get_lines()[0].get_xdata(), [-1.0, -0.8, -0.7])
+
+
+def test_one_long_interval_does_not_rule_the_picture(scores):
+    scores["unit_low"][1, 0] = -50.0
+    scores["unit_score"][1, 1] = np.nan
+    ax = plot.unit_scores(scores, "place", "flat")
+    assert ax.get_xlim()[0] > -1.0
+    assert ax.get_title(loc="left") == "1 of 1 units above the line"
 
 
 def test_units_are_set_against_each_other(scores):

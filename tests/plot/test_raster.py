@@ -6,6 +6,7 @@ import importlib
 
 import numpy as np
 import pytest
+import xarray as xr
 from matplotlib.collections import EventCollection
 
 from neurokit_snn import plot, recording
@@ -64,8 +65,20 @@ def test_trials_in_the_window_are_shaded(tree):
         for path in c.get_paths()
     ]
     assert sorted((box.x0, box.x1) for box in shaded) == [(0.0, 3.0), (2.0, 4.0)]
-    bare = plot.raster(tree, behavior=(), trials=False)[0]
+    bare = plot.raster(tree, behavior=(), trials=None)[0]
     assert all(isinstance(c, EventCollection) for c in bare.collections)
+
+
+def test_other_intervals_are_shaded(tree):
+    laps = xr.Dataset({"start": ("interval", [1.0]), "stop": ("interval", [2.5])})
+    runs = recording.build(spikes={"a": [0.5]}, epochs={"run": laps})
+    for ax in (
+        plot.raster(tree, trials=laps)[0],
+        plot.raster(runs, start=0.0, stop=3.0, trials="epochs/run")[0],
+    ):
+        bars = [c for c in ax.collections if not isinstance(c, EventCollection)]
+        boxes = [path.get_extents() for c in bars for path in c.get_paths()]
+        assert [(box.x0, box.x1) for box in boxes] == [(1.0, 2.5)]
 
 
 def test_many_spikes_become_an_image_of_their_rates(tree, monkeypatch):
@@ -116,6 +129,7 @@ def test_a_missing_event_time_leaves_its_row_out():
             "no behaviour 'speed'; this recording has position, heading",
         ),
         (lambda t: plot.raster(t, start=3.0, stop=3.0), "start 3.0 s is not before stop 3.0 s"),
+        (lambda t: plot.raster(t, trials="epochs/run"), "'epochs/run' names nothing"),
         (lambda t: plot.event_raster(t, "a", to="events/tone"), "'events/tone' names nothing"),
         (lambda t: plot.event_raster(t, "a", to="trials/start", by="colour"), "by='colour' is no column"),
         (lambda t: plot.event_raster(t, "a", to=[1.0], by="side"), "not plain times"),

@@ -1,0 +1,1 @@
+"""Lab analyses over the library, one file each: ``python -m analysis.NAME``."""
