@@ -17,15 +17,21 @@ def main(words: Sequence[str] | None = None) -> int:
     """Simulate, save, and say what was made."""
     defaults = DigitsConfig()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("out/digits-multimodal.nk"), help="artefact to write")
+    parser.add_argument(
+        "--out", type=Path, default=Path("out/digits-multimodal.nk"), help="artefact to write"
+    )
     parser.add_argument("--seed", type=int, default=defaults.seed)
     parser.add_argument("--trials", type=int, default=defaults.trials)
     parser.add_argument("--units", type=int, default=defaults.units)
-    parser.add_argument("--mean-count", type=float, default=defaults.mean_count, help="spikes of a unit in a bin")
+    parser.add_argument(
+        "--mean-count", type=float, default=defaults.mean_count, help="spikes of a unit in a bin"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace what stands at --out")
     options = parser.parse_args(words)
     recording = simulate(
-        DigitsConfig(seed=options.seed, trials=options.trials, units=options.units, mean_count=options.mean_count)
+        DigitsConfig(
+            seed=options.seed, trials=options.trials, units=options.units, mean_count=options.mean_count
+        )
     )
     options.out.parent.mkdir(parents=True, exist_ok=True)
     nk.save(recording, options.out, overwrite=options.overwrite)

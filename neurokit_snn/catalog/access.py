@@ -24,7 +24,7 @@ _checked: dict[tuple[str, int, int], str] = {}
 """SHA-256 of files seen in this process, by path, size and time of change."""
 
 
-def list() -> tuple[Entry, ...]:  # noqa: A001 - catalog.list() and catalog.open() are the names of the field
+def list() -> tuple[Entry, ...]:
     """All named datasets.
 
     Examples
@@ -36,7 +36,7 @@ def list() -> tuple[Entry, ...]:  # noqa: A001 - catalog.list() and catalog.open
     return tuple(ENTRIES.values())
 
 
-def open(name: str, path: str | os.PathLike[str] | None = None) -> xr.DataTree | xr.Dataset:  # noqa: A001
+def open(name: str, path: str | os.PathLike[str] | None = None) -> xr.DataTree | xr.Dataset:
     """Open a named dataset.
 
     Parameters

@@ -95,7 +95,10 @@ def _recording(session: _Session) -> xr.DataTree:
     entry = ENTRIES["linear-track"]
     spike_time = session.spike_tick / CLOCK_HZ
     stops = np.cumsum(session.row_size)
-    trains = {u: spike_time[stop - n : stop] for u, (stop, n) in enumerate(zip(stops, session.row_size, strict=True))}
+    trains = {
+        u: spike_time[stop - n : stop]
+        for u, (stop, n) in enumerate(zip(stops, session.row_size, strict=True))
+    }
     # Around one hiccup of the camera a frame is stored twice, with the same tick: the first is kept.
     first = np.concatenate([[True], np.diff(session.frame_tick) > 0])
     frame_time = session.frame_tick[first] / CLOCK_HZ

@@ -56,7 +56,7 @@ def read_origin(files: dict[str, Path]) -> xr.Dataset:
 
 def read_pngs(path: Path) -> tuple[np.ndarray, np.ndarray, int]:
     """Images ``(image, y, x)``, labels and the number of training images of an archive of PNG files."""
-    from matplotlib.image import imread
+    from PIL import Image  # comes with matplotlib
 
     found: dict[int, tuple[str, int, str]] = {}
     try:
@@ -67,12 +67,11 @@ def read_pngs(path: Path) -> tuple[np.ndarray, np.ndarray, int]:
             gaps = sorted(set(range(len(found))) - set(found))
             if gaps or not found:
                 first = gaps[0] if gaps else 0
-                raise CatalogError(f"{path}: image {first} is missing among {len(found)} PNG files; fetch the archive again")
+                raise CatalogError(
+                    f"{path}: image {first} is missing among {len(found)} PNG files; fetch the archive again"
+                )
             images = np.stack(
-                [
-                    np.rint(imread(io.BytesIO(archive.read(found[i][0])), format="png") * 255).astype(np.uint8)
-                    for i in range(len(found))
-                ]
+                [np.asarray(Image.open(io.BytesIO(archive.read(found[i][0])))) for i in range(len(found))]
             )
     except zipfile.BadZipFile as error:
         raise CatalogError(f"{path}: cannot be read as .zip ({error}); fetch it again") from error
@@ -85,5 +84,9 @@ def _dataset(images: np.ndarray, labels: np.ndarray, *, n_train: int) -> xr.Data
     return xr.Dataset(
         {"image": (("sample", "y", "x"), images), "label": ("sample", labels.astype(np.int64))},
         coords={"split": ("sample", np.where(np.arange(len(images)) < n_train, "train", "test"))},
-        attrs={"licence": entry.licence, "citation": entry.citation, "source": "https://github.com/rasbt/mnist-pngs"},
+        attrs={
+            "licence": entry.licence,
+            "citation": entry.citation,
+            "source": "https://github.com/rasbt/mnist-pngs",
+        },
     )

@@ -24,7 +24,9 @@ def read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as archive:
             missing = [name for name in names if name not in archive.files]
             if missing:
-                raise CatalogError(f"{path}: array {missing[0]!r} is missing; it holds {', '.join(archive.files)}")
+                raise CatalogError(
+                    f"{path}: array {missing[0]!r} is missing; it holds {', '.join(archive.files)}"
+                )
             return {name: archive[name] for name in names}
     except (zipfile.BadZipFile, OSError, EOFError) as error:
         raise CatalogError(f"{path}: cannot be read as .npz ({error}); fetch it again") from error

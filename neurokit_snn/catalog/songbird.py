@@ -19,7 +19,8 @@ def read_origin(files: dict[str, Path]) -> xr.DataTree:
 
     The two sources share one clock that begins with the recording: frame ``k`` of the camera is at ``(k + 1) / 30`` s, as in
     the events, whose first is at 0.033 s. Column ``k`` of the spectrogram covers ``[k, k + 1) / 200`` s; its middle is its time.
-    The events are spikes of the deconvolved traces: they stand in ``/spikes`` of the same units.
+    The events are the frames in which a trace is above zero, in another order of units: each unit of the events is found among
+    the traces by its pattern, and its times stand in ``/spikes`` under the number of the trace.
     """
     from scipy.io import loadmat
 
@@ -31,7 +32,7 @@ def read_origin(files: dict[str, Path]) -> xr.DataTree:
     units = np.arange(1, calcium.shape[1] + 1)
     entry = ENTRIES["songbird-hvc"]
     return build(
-        spikes=_events(files["songbird_spikes.txt"], units),
+        spikes=_events(files["songbird_spikes.txt"], calcium, video_hz),
         calcium={"time": frame_time, "value": calcium, "units": "arbitrary"},
         behavior={
             "song": {
@@ -49,8 +50,20 @@ def read_origin(files: dict[str, Path]) -> xr.DataTree:
     )
 
 
-def _events(path: Path, units: np.ndarray) -> dict[int, np.ndarray]:
+def _events(path: Path, calcium: np.ndarray, video_hz: float) -> dict[int, np.ndarray]:
+    """Times of the events of each trace ``calcium (frame, unit)``, by the number of the trace (from 1)."""
     rows = np.loadtxt(path)
     if rows.ndim != 2 or rows.shape[1] != 2:
         raise CatalogError(f"{path}: rows of shape {rows.shape}, expected (unit, time) pairs")
-    return {int(u): np.sort(rows[rows[:, 0] == u, 1]) for u in units}
+    patterns = {np.flatnonzero(trace > 0).tobytes(): k + 1 for k, trace in enumerate(calcium.T)}
+    trains: dict[int, np.ndarray] = {k + 1: np.empty(0) for k in range(calcium.shape[1])}
+    for label in np.unique(rows[:, 0]):
+        times = np.sort(rows[rows[:, 0] == label, 1])
+        frames = np.rint(times * video_hz).astype(np.int64) - 1
+        unit = patterns.get(frames.tobytes())
+        if unit is None:
+            raise CatalogError(
+                f"{path}: the events of unit {label:g} are those of no trace; fetch both files again"
+            )
+        trains[unit] = times
+    return trains

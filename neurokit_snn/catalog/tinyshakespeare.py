@@ -24,5 +24,9 @@ def read_origin(files: dict[str, Path]) -> xr.Dataset:
     return xr.Dataset(
         {"character": ("position", code, {"long_name": "Unicode code point"})},
         coords={"split": ("position", np.where(np.arange(code.size) < n_train, "train", "validation"))},
-        attrs={"licence": entry.licence, "citation": entry.citation, "source": "https://github.com/karpathy/char-rnn"},
+        attrs={
+            "licence": entry.licence,
+            "citation": entry.citation,
+            "source": "https://github.com/karpathy/char-rnn",
+        },
     )
