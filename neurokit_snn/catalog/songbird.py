@@ -29,7 +29,6 @@ def read_origin(files: dict[str, Path]) -> xr.DataTree:
     video_hz, song_hz = float(found["VIDEOfs"].item()), float(found["SONGfs"].item())
     frame_time = (np.arange(calcium.shape[0]) + 1) / video_hz
     song_time = (np.arange(song.shape[0]) + 0.5) / song_hz
-    units = np.arange(1, calcium.shape[1] + 1)
     entry = ENTRIES["songbird-hvc"]
     return build(
         spikes=_events(files["songbird_spikes.txt"], calcium, video_hz),
