@@ -68,8 +68,8 @@ def simulate(config: DigitsConfig) -> xr.DataTree:
     -------
     recording
         ``/spikes``, ``/trials``, ``/behavior/rotation`` (rad), ``/behavior/zoom``, ``/stimulus/image`` (time, y, x), and
-        ``/truth`` with ``latents (trial, bin, latent)`` of unit variance, ``loading (unit, neural_latent)``, ``offset (unit)`` in log
-        spikes per bin, ``rate (trial, bin, unit)`` in spikes/s and the ``template`` that was shown.
+        ``/truth`` with ``latents (trial, bin, latent)`` of unit variance, ``loading (unit, neural_latent)``,
+        ``offset (unit)`` in log spikes per bin, ``rate (trial, bin, unit)`` in spikes/s and the ``template`` that was shown.
 
     Examples
     --------

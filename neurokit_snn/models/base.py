@@ -345,7 +345,7 @@ def _like(data: xr.Dataset, name: str, task: str) -> xr.DataArray | None:
         if task_named(task).counts == "held-in":
             like = like.isel(unit=held_out(data))
         return like
-    return data[name] if name in data else None
+    return data.get(name)
 
 
 def _trial_chunks(data: xr.Dataset, draws: int) -> Iterator[xr.Dataset]:
