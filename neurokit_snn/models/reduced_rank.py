@@ -28,11 +28,11 @@ from neurokit_snn.models.poisson_regression import (
     newton,
 )
 from neurokit_snn.models.posterior import gaussian_draws
-from neurokit_snn.models.reduced_rank_map import RANKS, LatentMap, learn_maps
+from neurokit_snn.models.reduced_rank_map import PENALTIES, RANKS, LatentMap, cross_fitted, learn_maps
 
 __all__ = ["ReducedRankRegression"]
 
-STRENGTHS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+STRENGTHS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0)
 INNER_FOLDS = 3
 READOUT_STRENGTH = 1.0
 """Prior precision of the readout while rank and penalty are being chosen."""
@@ -131,8 +131,12 @@ class ReducedRankRegression(AbstractModel):
         ranks = RANKS if self.rank == "auto" else (int(self.rank),)
         rank, penalty = self._chosen(inputs[usable], targets, valid, block, ranks, progress=progress)
         [self.map_] = learn_maps(inputs[usable], targets, valid, penalties=(penalty,))
-        self.rank_ = min(rank, self.map_.directions.shape[1])
-        self._fit_readouts(data, inputs, counts, mask, who=who)
+        self.rank_ = min(rank, self.map_.n_latents)
+        latents = np.zeros((*usable.shape, self.rank_))
+        latents[usable] = cross_fitted(self.map_, inputs[usable], targets, valid, block=block, penalty=penalty)[
+            :, : self.rank_
+        ]
+        self._fit_readouts(data, latents, counts, mask, who=who)
 
     def _check_parameters(self) -> None:
         name = "ReducedRankRegression"
@@ -154,8 +158,6 @@ class ReducedRankRegression(AbstractModel):
         progress: bool,
     ) -> tuple[int, float]:
         """Rank and ridge penalty with the highest Poisson likelihood of blocks left out."""
-        from neurokit_snn.models.reduced_rank_map import PENALTIES
-
         scores = np.zeros((len(PENALTIES), len(ranks)))
         for left_out in tqdm(np.unique(block), desc="reduced rank", disable=not progress, leave=False):
             train, test = block != left_out, block == left_out
@@ -171,7 +173,7 @@ class ReducedRankRegression(AbstractModel):
         return int(ranks[j]), float(PENALTIES[i])
 
     def _fit_readouts(
-        self, data: xr.Dataset, inputs: np.ndarray, counts: np.ndarray, mask: np.ndarray, *, who: str
+        self, data: xr.Dataset, latents: np.ndarray, counts: np.ndarray, mask: np.ndarray, *, who: str
     ) -> None:
         names = covariate_names(data) if self.covariates is None else tuple(self.covariates)
         grouping = set(self.by.values()) if isinstance(self.by, Mapping) else {self.by}
@@ -183,15 +185,15 @@ class ReducedRankRegression(AbstractModel):
         if self.terms_ and not (observed & known).any():
             raise ModelError(f"{who}: no bin has both a valid count and every covariate; check the masks of the data")
         self.column_mean_ = columns[observed & known].mean(0)
-        self.readouts_ = {"cosmooth": self._fitted_readout(inputs, None, counts, mask, observed, who=who)}
+        self.readouts_ = {"cosmooth": self._fitted_readout(latents, None, counts, mask, observed, who=who)}
         if self.terms_:
             self.readouts_["cosmooth+behavior"] = self._fitted_readout(
-                inputs, columns, counts, mask, observed & known, who=who
+                latents, columns, counts, mask, observed & known, who=who
             )
 
     def _fitted_readout(
         self,
-        inputs: np.ndarray,
+        latents: np.ndarray,
         columns: np.ndarray | None,
         counts: np.ndarray,
         mask: np.ndarray,
@@ -200,8 +202,7 @@ class ReducedRankRegression(AbstractModel):
         who: str,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Weights of the readout ``(held-out unit, feature)`` and their covariance."""
-        latents = self.map_.latents(inputs[rows])[:, : self.rank_]
-        design = _readout(latents, None if columns is None else columns[rows])
+        design = _readout(latents[rows], None if columns is None else columns[rows])
         targets, valid = counts[rows][:, self.held_out_], mask[rows][:, self.held_out_]
         block = blocks_of_bins(np.nonzero(rows)[0], folds=INNER_FOLDS, who=who)
         penalised = _penalised(design)
@@ -277,7 +278,8 @@ class ReducedRankRegression(AbstractModel):
                 {
                     "mean": ("input", self.map_.mean),
                     "scale": ("input", self.map_.scale),
-                    "directions": (("input", "latent"), self.map_.directions),
+                    "weights": (("input", "target"), self.map_.weights),
+                    "principal": (("target", "latent"), self.map_.principal),
                     "held_out": ("unit", self.held_out_),
                     "count_mean": ("unit", self.count_mean_),
                     "column_mean": ("column", self.column_mean_),
@@ -297,7 +299,10 @@ class ReducedRankRegression(AbstractModel):
     def _set_state(self, state: Mapping[str, xr.Dataset]) -> None:
         stored = state["map"]
         self.map_ = LatentMap(
-            mean=stored["mean"].values, scale=stored["scale"].values, directions=stored["directions"].values
+            mean=stored["mean"].values,
+            scale=stored["scale"].values,
+            weights=stored["weights"].values,
+            principal=stored["principal"].values,
         )
         self.held_out_, self.count_mean_ = stored["held_out"].values, stored["count_mean"].values
         self.column_mean_, self.rank_ = stored["column_mean"].values, int(stored.attrs["rank"])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["PENALTIES", "RANKS", "LatentMap", "learn_maps"]
+__all__ = ["PENALTIES", "RANKS", "LatentMap", "cross_fitted", "learn_maps"]
 
 PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 """Ridge penalties on standardised inputs, as a share of the number of rows, among which the model chooses."""
@@ -24,17 +24,46 @@ class LatentMap:
     ----------
     mean, scale
         Of each input, ``(input,)``.
-    directions
-        ``(input, latent)`` on standardised inputs.
+    weights
+        Of the ridge regression, ``(input, target)`` on standardised inputs.
+    principal
+        From predicted targets to latents, ``(target, latent)``.
     """
 
     mean: np.ndarray
     scale: np.ndarray
-    directions: np.ndarray
+    weights: np.ndarray
+    principal: np.ndarray
+
+    @property
+    def n_latents(self) -> int:
+        """Number of latents, the rank of the prediction."""
+        return int(self.principal.shape[1])
+
+    def predicted(self, inputs: np.ndarray) -> np.ndarray:
+        """Ridge prediction of the standardised targets, ``(row, target)``."""
+        return np.asarray(((inputs - self.mean) / self.scale) @ self.weights)
 
     def latents(self, inputs: np.ndarray) -> np.ndarray:
         """Latents ``(row, latent)`` of inputs ``(row, input)``."""
-        return np.asarray(((inputs - self.mean) / self.scale) @ self.directions)
+        return np.asarray(self.predicted(inputs) @ self.principal)
+
+
+def cross_fitted(
+    final: LatentMap, inputs: np.ndarray, targets: np.ndarray, valid: np.ndarray, *, block: np.ndarray, penalty: float
+) -> np.ndarray:
+    """Latents of each block of rows from regressions that did not see it, ``(row, latent)``.
+
+    In the rows it was fitted to a regression looks better than it is, and a readout that is fitted to its latents there is
+    too sure of them. Predictions of targets mean the same in every fold, so they share the principal directions of the
+    final map (stacking: Wolpert 1992, Neural Networks 5:241).
+    """
+    predicted = np.empty(targets.shape)
+    for left_out in np.unique(block):
+        train, test = block != left_out, block == left_out
+        [fold] = learn_maps(inputs[train], targets[train], valid[train], penalties=(penalty,))
+        predicted[test] = fold.predicted(inputs[test])
+    return np.asarray(predicted @ final.principal)
 
 
 def learn_maps(
@@ -84,6 +113,6 @@ def learn_maps(
         variance, principal = np.linalg.eigh(moments)
         order = np.argsort(variance)[::-1]
         keep = order[variance[order] > 1e-10 * max(float(variance[order[0]]), 1e-300)]
-        directions = weights @ principal[:, keep] / np.sqrt(np.maximum(variance[keep], 1e-300))
-        maps.append(LatentMap(mean=mean, scale=scale, directions=directions))
+        directions = principal[:, keep] / np.sqrt(np.maximum(variance[keep], 1e-300))
+        maps.append(LatentMap(mean=mean, scale=scale, weights=weights, principal=directions))
     return maps

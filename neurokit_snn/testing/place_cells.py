@@ -50,7 +50,7 @@ def place_cells(
     lengths[0] = bins
     inside = np.arange(bins) < lengths[:, None]  # (trial, time)
     phase = np.minimum((np.arange(bins) + 0.5) / lengths[:, None], 1.0)
-    phase = phase + 0.03 * np.sin(2 * np.pi * phase * rng.uniform(0.5, 1.5, size=(trials, 1)))
+    phase = phase + 0.1 * phase * (1.0 - phase) * rng.uniform(-1.0, 1.0, size=(trials, 1))  # no lap is like another
     position = TRACK * np.where(direction[:, None] > 0, phase, 1.0 - phase)
     speed = np.abs(np.gradient(position, bin_width, axis=1))
     centres = TRACK * (np.arange(units) + 0.5) / units

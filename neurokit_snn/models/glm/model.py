@@ -55,7 +55,7 @@ class GLM(AbstractModel):
         Name of a categorical behaviour or trial column (such as a running direction) for whose values each tuning curve
         is fitted apart; or a mapping from covariate to such a name.
     splines
-        Splines an axis, or a mapping from covariate to that number; None for 14 on one axis and 8 on each of two.
+        Splines an axis, or a mapping from covariate to that number; None for 10 on one axis and 8 on each of two.
     past
         Seconds of each unit's own past spikes that its rate depends on; 0 for none.
     coupling

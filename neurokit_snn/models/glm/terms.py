@@ -15,7 +15,7 @@ from neurokit_snn.models.glm.splines import SplineAxis
 
 __all__ = ["Term", "columns_of", "learn_term"]
 
-SPLINES = {1: 14, 2: 8}
+SPLINES = {1: 10, 2: 8}
 """Splines an axis, for covariates of one and of two axes, where the caller names no number."""
 
 
