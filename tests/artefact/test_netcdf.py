@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from hypothesis import given
+from hypothesis import given, settings
 
 from neurokit_snn.artefact import netcdf, read_tree, write_tree
 from neurokit_snn.errors import ArtefactError
@@ -97,6 +97,7 @@ def _datasets(draw) -> xr.Dataset:
     )
 
 
+@settings(max_examples=15)
 @given(st.dictionaries(st.sampled_from(["/N", "/N2/N", "/N2/N3"]), _datasets(), max_size=3))
 def test_any_tree_comes_back(tmp_path_factory, assert_same, nodes):
     tree = xr.DataTree.from_dict(nodes)
