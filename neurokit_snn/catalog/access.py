@@ -5,6 +5,7 @@ Search order: the path given, else the folder in ``NEUROKIT_DATA``, the user's c
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import os
@@ -14,9 +15,10 @@ from typing import cast
 
 import xarray as xr
 
+from neurokit_snn import artefact
 from neurokit_snn.artefact.manifest import sha256_of
 from neurokit_snn.catalog.entries import ENTRIES, DataFile, Entry
-from neurokit_snn.errors import CatalogError
+from neurokit_snn.errors import ArtefactError, CatalogError
 
 __all__ = ["cache_folder", "list", "open"]
 
@@ -45,7 +47,8 @@ def open(name: str, path: str | os.PathLike[str] | None = None) -> xr.DataTree |
         One of the names in `list`.
     path
         A folder that holds the files, or the one prepared file. None for the folder in the environment variable
-        ``NEUROKIT_DATA``, then the cache, then the network (what is downloaded stays in the cache).
+        ``NEUROKIT_DATA``, then the cache, then the network. What is downloaded stays in the cache, and where it had to be
+        converted, the result does too.
 
     Returns
     -------
@@ -70,8 +73,13 @@ def open(name: str, path: str | os.PathLike[str] | None = None) -> xr.DataTree |
         raise CatalogError(f"no dataset is named {name!r}; {hint}")
     entry = ENTRIES[name]
     if not entry.prepared and not entry.origin:
+        if path is not None:
+            raise CatalogError(f"{name} is made when asked for and has no files; leave out path ({path})")
         return _reader(entry.read)({})
-    reader, files = _found(entry, Path(path) if path is not None else None)
+    located = _found(entry, Path(path) if path is not None else None)
+    if located is None:
+        return _fetched(entry)
+    reader, files = located
     return _reader(reader)(files)
 
 
@@ -90,31 +98,41 @@ def _reader(where: str | None) -> Reader:
     return cast(Reader, getattr(importlib.import_module(module), function))
 
 
-def _found(entry: Entry, path: Path | None) -> tuple[str | None, dict[str, Path]]:
-    """The reader to use and the files, by file name."""
+def _found(entry: Entry, path: Path | None) -> tuple[str | None, dict[str, Path]] | None:
+    """The reader to use and the files, by file name; None when they have to come from the cache or the network."""
     forms = [(entry.read, entry.prepared), (entry.read_origin, entry.origin)]
     forms = [(reader, files) for reader, files in forms if files]
     if path is not None and path.is_file():
-        for reader, files in forms:
-            if len(files) == 1:
-                return reader, {_base(files[0]): _verified(path, files[0], entry)}
+        single = [(reader, files[0]) for reader, files in forms if len(files) == 1]
+        for reader, file in sorted(single, key=lambda form: _base(form[1]) != path.name):
+            return reader, {_base(file): _verified(path, file, entry)}
         wanted = ", ".join(_base(f) for _, files in forms for f in files)
         raise CatalogError(f"{entry.name}: {path} is one file, needed are {wanted}; give their folder")
-    folders = [path] if path is not None else _folders()
-    for folder in folders:
-        for reader, files in forms:
-            there = _all_there(folder, files)
-            if there:
-                return reader, {_base(f): _verified(p, f, entry) for f, p in zip(files, there, strict=True)}
+    configured = os.environ.get("NEUROKIT_DATA")
+    folder = path or (Path(configured) if configured else None)
+    for reader, files in forms if folder else ():
+        there = _all_there(cast(Path, folder), files)
+        if there:
+            return reader, {_base(f): _verified(p, f, entry) for f, p in zip(files, there, strict=True)}
     if path is not None:
         wanted = " or ".join(", ".join(_base(f) for f in files) for _, files in forms)
         raise CatalogError(f"{entry.name}: {path} holds none of its files ({wanted}); check the path")
-    return entry.read_origin, {_base(f): _downloaded(f, entry) for f in entry.origin}
+    return None
 
 
-def _folders() -> Sequence[Path]:
-    configured = os.environ.get("NEUROKIT_DATA")
-    return [*([Path(configured)] if configured else []), cache_folder()]
+def _fetched(entry: Entry) -> xr.DataTree | xr.Dataset:
+    """The dataset from the cache; or from the network, and then kept as prepared for the next time."""
+    kept = cache_folder() / f"{entry.name}-{entry.edition}.nk"
+    if entry.prepared:
+        with contextlib.suppress(ArtefactError):  # not there yet, or damaged: it is made anew
+            return cast("xr.DataTree | xr.Dataset", artefact.load(kept))
+    found = _reader(entry.read_origin)({_base(file): _downloaded(file, entry) for file in entry.origin})
+    if entry.prepared:
+        with contextlib.suppress(
+            ArtefactError, OSError
+        ):  # a cache that cannot be written costs time, not data
+            artefact.save(found, kept, overwrite=True)
+    return found
 
 
 def _all_there(folder: Path, files: Sequence[DataFile]) -> Sequence[Path] | None:
@@ -145,6 +163,7 @@ def _verified(path: Path, file: DataFile, entry: Entry) -> Path:
 
 
 def _downloaded(file: DataFile, entry: Entry) -> Path:
+    """The file in the cache, from the network if it is not there or not what it should be."""
     import pooch
 
     target = cache_folder() / file.path

@@ -54,17 +54,20 @@ class Entry:
         Files as published; where they are the prepared ones too, only ``origin`` is given.
     read_origin
         ``module:function`` that reads the files as published, to the same result as ``read``.
+    edition
+        Raised whenever a reader gives another result than before, so that no older one is taken from the cache.
     """
 
     name: str
     title: str
     kind: Literal["recording", "images", "text"]
     licence: str
-    citation: str
-    read: str | None = None
-    prepared: tuple[DataFile, ...] = ()
-    read_origin: str | None = None
-    origin: tuple[DataFile, ...] = ()
+    citation: str = dataclasses.field(repr=False)
+    read: str | None = dataclasses.field(default=None, repr=False)
+    prepared: tuple[DataFile, ...] = dataclasses.field(default=(), repr=False)
+    read_origin: str | None = dataclasses.field(default=None, repr=False)
+    origin: tuple[DataFile, ...] = dataclasses.field(default=(), repr=False)
+    edition: int = dataclasses.field(default=1, repr=False)
 
 
 _HERE = "neurokit_snn.catalog"

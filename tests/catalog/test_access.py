@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from neurokit_snn import catalog
+from neurokit_snn import artefact, catalog
 from neurokit_snn.catalog import access
 from neurokit_snn.catalog.entries import ENTRIES, DataFile, Entry
 from neurokit_snn.errors import CatalogError
@@ -90,6 +90,46 @@ def test_download_goes_to_the_cache_and_is_used_from_there(
     (folder / "input.txt").unlink()
     assert (cache / "tinyshakespeare" / "input.txt").read_text() == TEXT
     assert _spelled(catalog.open("tinyshakespeare")) == TEXT
+
+
+def test_what_was_converted_is_kept_and_made_anew_when_damaged(
+    cache: Path, server: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, address = server
+    (folder / "input.txt").write_text(TEXT)
+    entry = _entry(monkeypatch, url=f"{address}/input.txt")
+    prepared = DataFile(path="tinyshakespeare/prepared.npz", sha256="0" * 64)
+    monkeypatch.setitem(
+        ENTRIES, entry.name, dataclasses.replace(entry, read=entry.read_origin, prepared=(prepared,))
+    )
+    first = catalog.open("tinyshakespeare")
+    kept = cache / "tinyshakespeare-1.nk"
+    original = cache / "tinyshakespeare" / "input.txt"
+    original.unlink()
+    (folder / "input.txt").unlink()
+    xr.testing.assert_identical(catalog.open("tinyshakespeare"), first)  # without the original, near or far
+    (kept / "data.nc").write_bytes(b"damaged")
+    with pytest.raises(CatalogError, match="cannot be reached"):
+        catalog.open("tinyshakespeare")
+    (folder / "input.txt").write_text(TEXT)
+    xr.testing.assert_identical(catalog.open("tinyshakespeare"), first)
+    assert artefact.load(kept).identical(first)
+
+
+def test_a_damaged_file_in_the_cache_is_fetched_again(
+    cache: Path, server: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, address = server
+    (folder / "input.txt").write_text(TEXT)
+    _entry(monkeypatch, url=f"{address}/input.txt")
+    catalog.open("tinyshakespeare")
+    (cache / "tinyshakespeare" / "input.txt").write_text(TEXT[:-5])
+    assert _spelled(catalog.open("tinyshakespeare")) == TEXT
+
+
+def test_a_simulated_dataset_takes_no_path(tmp_path: Path) -> None:
+    with pytest.raises(CatalogError, match="is made when asked for and has no files"):
+        catalog.open("digits-multimodal", tmp_path)
 
 
 def test_download_of_other_bytes_is_refused_and_not_kept(
