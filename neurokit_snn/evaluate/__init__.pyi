@@ -1,5 +1,16 @@
 from . import intervals as intervals
 from . import metrics as metrics
 from . import nulls as nulls
+from .choice import Tuned as Tuned
+from .choice import search as search
 from .comparison import compare as compare
+from .elpd import blocked_kfold as blocked_kfold
+from .elpd import loo as loo
+from .metric import AbstractMetric as AbstractMetric
+from .metric import ConditionR2 as ConditionR2
+from .nulls import model_test as model_test
+from .nulls import null_test as null_test
+from .predictive import posterior_predictive as posterior_predictive
+from .predictive import spike_statistics as spike_statistics
+from .rescaling import time_rescaling as time_rescaling
 from .scoring import score as score

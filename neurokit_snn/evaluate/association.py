@@ -93,7 +93,8 @@ def information(counts: np.ndarray, behavior: np.ndarray) -> np.ndarray:
 def _cells(behavior: np.ndarray) -> np.ndarray:
     """Cell of each sample, ``(draw, sample)``, equal widths between the extremes of its draw; -1 where unknown.
 
-    Were the extremes those of all draws, the data would be binned otherwise than its surrogates, and the test not exact.
+    Were the extremes those of all draws, the data would be binned otherwise than its surrogates, and the test
+    not exact.
     """
     cell = np.zeros(behavior.shape[:2], dtype=np.int64)
     for axis in range(behavior.shape[2]):

@@ -65,7 +65,12 @@ BASELINES: tuple[Baseline, ...] = (
     ),
     Baseline(name="ridge", model="RidgeDecoder", tasks=("decode",)),
     Baseline(name="naive Bayes", model="NaiveBayesDecoder", tasks=("decode",)),
-    Baseline(name="naive Bayes, random walk", model="NaiveBayesDecoder", tasks=("decode",)),
+    Baseline(
+        name="naive Bayes, random walk",
+        model="NaiveBayesDecoder",
+        parameters={"smoother": "random-walk"},
+        tasks=("decode",),
+    ),
 )
 """Every baseline, in the order in which they join."""
 

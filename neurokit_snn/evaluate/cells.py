@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
@@ -16,20 +18,23 @@ from neurokit_snn import artefact
 from neurokit_snn.errors import ArtefactError, EvaluationError
 from neurokit_snn.evaluate.fingerprint import fingerprint
 from neurokit_snn.evaluate.metric import AbstractMetric
+from neurokit_snn.evaluate.nulls import surrogates
 from neurokit_snn.evaluate.scored import Scored, kind_of, train_null
 from neurokit_snn.evaluate.scoring import collect, lined_up
 from neurokit_snn.models.base import AbstractModel
-from neurokit_snn.models.conditioning import target_of, task_named
+from neurokit_snn.models.conditioning import Target, target_of, task_named
 from neurokit_snn.recording.splits import Fold, by_unit
 
-__all__ = ["Cell", "Failure", "Question", "Result", "compute", "evaluated", "plan"]
+__all__ = ["NULL", "Cell", "Failure", "Question", "Result", "compute", "evaluated", "plan"]
 
 Statistics = dict[str, xr.Dataset]
+NULL = "null"
+"""Name, among the metrics, of the statistics of the first metric under surrogate behaviour ``(draw, trial, ...)``."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Question:
-    """What every cell of a comparison is asked."""
+    """What every cell of a comparison is asked; ``nulls`` is the number of surrogates of the test behaviour."""
 
     task: str
     given: tuple[str, ...] | None
@@ -37,6 +42,7 @@ class Question:
     draws: int
     held_out: float
     metrics: tuple[AbstractMetric, ...]
+    nulls: int = 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -141,7 +147,6 @@ def compute(
                 whole = by_unit(data, fraction=question.held_out, seed=seed)
             train, test = whole.isel(trial=fold.train), whole.isel(trial=fold.test)
             if fitted is None:
-                # A copy: whatever a model does to its data must not reach what it is scored on.
                 fitted = clone(model).fit(train.copy(deep=True), seed=seed)
             statistics[seed], units[seed] = _scored(fitted, train, test, question, seed)
     except Exception as error:
@@ -159,34 +164,61 @@ def _scored(
     fitted: AbstractModel, train: xr.Dataset, test: xr.Dataset, question: Question, seed: int
 ) -> tuple[Statistics, np.ndarray]:
     """Statistics of one seed, and the labels of the scored units (none for behaviour)."""
+    null = None
+    if any("null" in metric.needs for metric in question.metrics):
+        null = train_null(target_of(train, question.task, target=question.target))
     asked = target_of(test, question.task, target=question.target)
-    how = {"task": question.task, "given": question.given, "target": question.target, "seed": seed}
-    needs = {part for metric in question.metrics for part in metric.needs}
+    answer = _answered(fitted, test, asked, question, question.metrics, seed)
+    statistics = collect(question.metrics, dataclasses.replace(answer, null=null))
+    units = (
+        np.asarray(asked.values["unit"].values) if "unit" in asked.values.dims else np.array([], dtype=str)
+    )
+    if question.nulls:
+        first = question.metrics[:1]
+        kind = "trials" if test.attrs["layout"] in ("trials", "events") else "circular"
+        found = []
+        for copy in surrogates(test, kind=kind, n=question.nulls, seed=seed):
+            asked = target_of(copy, question.task, target=question.target)
+            answer = _answered(fitted, copy, asked, question, first, seed)
+            found.append(collect(first, dataclasses.replace(answer, null=null))[first[0].name])
+        statistics[NULL] = xr.concat(found, "draw", join="exact")
+    return statistics, units
+
+
+def _answered(
+    fitted: AbstractModel,
+    test: xr.Dataset,
+    asked: Target,
+    question: Question,
+    metrics: Sequence[AbstractMetric],
+    seed: int,
+) -> Scored:
+    """What the model says of the test trials, beside the truth."""
+    how: dict[str, Any] = {
+        "task": question.task,
+        "given": question.given,
+        "target": question.target,
+        "seed": seed,
+    }
+    needs = {part for metric in metrics for part in metric.needs}
+    bin_width = float(test.attrs["bin_width"])
     mean = log_prob = None
+    # Copies: whatever a model does to what it is shown must not reach what it is scored on.
     if "mean" in needs:
         predicted = fitted.predict(test.copy(deep=True), **how)
-        mean = (
-            predicted["rate"] * float(test.attrs["bin_width"])
-            if asked.name == "counts"
-            else predicted[asked.name]
-        )
+        mean = predicted["rate"] * bin_width if asked.name == "counts" else predicted[asked.name]
         mean = lined_up(mean, asked.values, name=asked.name).transpose(*asked.values.dims)
     if "log_prob" in needs:
         log_prob = fitted.log_likelihood(test.copy(deep=True), draws=question.draws, **how)
         log_prob = lined_up(log_prob, asked.values, name="log_likelihood")
-    scored = Scored(
+    return Scored(
         target=asked.values,
         mask=asked.mask,
         kind=kind_of(asked.values),
-        bin_width=float(test.attrs["bin_width"]),
+        bin_width=bin_width,
         mean=mean,
         log_prob=log_prob,
-        null=train_null(target_of(train, question.task, target=question.target)) if "null" in needs else None,
     )
-    units = (
-        np.asarray(asked.values["unit"].values) if "unit" in asked.values.dims else np.array([], dtype=str)
-    )
-    return collect(question.metrics, scored), units
 
 
 def _redraws(data: xr.Dataset, task: str) -> bool:
@@ -194,7 +226,8 @@ def _redraws(data: xr.Dataset, task: str) -> bool:
     return task_named(task).counts == "held-in" and "held_out" not in data.coords
 
 
-# ---- stored cells ----------------------------------------------------------------------------------------------
+# ---- stored cells
+# ----------------------------------------------------------------------------------------------
 
 
 def evaluated(
@@ -248,7 +281,9 @@ def _store(cache: Path, cell: Cell, result: Result) -> None:
         "key": cell.key,
     }
     trees = {"statistics": _packed(result, cell.seeds)}
-    artefact.write(_path(cache, cell), kind="cell", trees=trees, config=config, seed=cell.seeds[0], overwrite=True)
+    artefact.write(
+        _path(cache, cell), kind="cell", trees=trees, config=config, seed=cell.seeds[0], overwrite=True
+    )
 
 
 def _stored(cache: Path, cell: Cell) -> Result | None:
@@ -263,31 +298,37 @@ def _stored(cache: Path, cell: Cell) -> Result | None:
 
 
 def _packed(result: Result, seeds: Sequence[int]) -> xr.Dataset:
-    """One dataset with the variables ``METRIC.STATISTIC (seed, trial, ...)``; seeds that share a fit share units."""
-    per_seed = []
-    for seed in seeds:
-        variables = {}
-        for metric, part in result.statistics[seed].items():
-            own = {"column": f"{metric}.column"} if "column" in part.dims else {}
-            variables.update({f"{metric}.{name}": values for name, values in part.rename(own).data_vars.items()})
-        per_seed.append(xr.Dataset(variables))
-    packed = xr.concat(per_seed, "seed", join="exact")
-    return packed.assign(unit=("scored_unit", result.units[seeds[0]]))
+    """One dataset for a file: the statistics of a metric that share dims lie in one variable ``METRIC.i``.
+
+    Its leading dims are the seeds, which share units where they share a fit, and the statistics, named in the attributes.
+    A file of a few large variables is written several times faster than one of many small ones.
+    """
+    variables: dict[str, xr.Variable] = {"unit": xr.Variable("scored_unit", result.units[seeds[0]])}
+    for metric, example in result.statistics[seeds[0]].items():
+        groups: dict[tuple[Any, ...], list[str]] = {}
+        for name, values in example.data_vars.items():
+            groups.setdefault((values.dims, values.dtype), []).append(str(name))
+        for i, ((dims, _), names) in enumerate(groups.items()):
+            stacked = [[result.statistics[seed][metric][name].values for name in names] for seed in seeds]
+            own = [f"{metric}.{d}" if d in ("column", "draw") else str(d) for d in dims]
+            lead = ["seed", f"{metric}.{i}.statistic"]
+            variables[f"{metric}.{i}"] = xr.Variable(
+                [*lead, *own], np.array(stacked), {"names": json.dumps(names)}
+            )
+    return xr.Dataset(variables)
 
 
 def _unpacked(packed: xr.Dataset, seeds: Sequence[int]) -> Result:
-    units = packed["unit"].values
-    names: dict[str, list[str]] = {}
-    for variable in packed.drop_vars("unit").data_vars:
-        metric, name = str(variable).split(".", 1)
-        names.setdefault(metric, []).append(name)
-    statistics: dict[int, Statistics] = {}
-    for i, seed in enumerate(seeds):
-        one = packed.isel(seed=i)
-        statistics[seed] = {}
-        for metric, parts in names.items():
-            mine = one[[f"{metric}.{name}" for name in parts]]
-            back = {f"{metric}.{name}": name for name in parts}
-            own = {f"{metric}.column": "column"} if f"{metric}.column" in mine.dims else {}
-            statistics[seed][metric] = mine.rename(back | own)
-    return Result(statistics=statistics, units=dict.fromkeys(seeds, units))
+    """Undo `_packed`."""
+    statistics: dict[int, dict[str, dict[str, xr.Variable]]] = {seed: {} for seed in seeds}
+    for key, values in packed.drop_vars("unit").data_vars.items():
+        metric = str(key).rsplit(".", 1)[0]
+        dims = [str(d).removeprefix(f"{metric}.") for d in values.dims[2:]]
+        for i, seed in enumerate(seeds):
+            parts = statistics[seed].setdefault(metric, {})
+            for j, name in enumerate(json.loads(values.attrs["names"])):
+                parts[name] = xr.Variable(dims, values.values[i, j])
+    found = {
+        seed: {metric: xr.Dataset(parts) for metric, parts in own.items()} for seed, own in statistics.items()
+    }
+    return Result(statistics=found, units=dict.fromkeys(seeds, packed["unit"].values))

@@ -19,10 +19,18 @@ from neurokit_snn.evaluate.intervals import FEW_BLOCKS
 from neurokit_snn.evaluate.metric import AbstractMetric
 from neurokit_snn.evaluate.scored import kind_of
 from neurokit_snn.evaluate.scoring import chosen_metrics, label_of
-from neurokit_snn.evaluate.table import Layout, Results, cells_by_place, fold_scores, paired, unit_scores
+from neurokit_snn.evaluate.table import (
+    Layout,
+    Results,
+    cells_by_place,
+    fold_scores,
+    null_scores,
+    paired,
+    unit_scores,
+)
 from neurokit_snn.models.base import AbstractModel
 from neurokit_snn.models.conditioning import target_of, task_named
-from neurokit_snn.recording.binned import check_binned
+from neurokit_snn.recording.binned import behaviors, check_binned
 from neurokit_snn.recording.splits import Fold, Split, blocked
 
 __all__ = ["compare"]
@@ -48,21 +56,23 @@ def compare(
     draws: int = 100,
     block: float = 10.0,
     n_boot: int = 2000,
+    nulls: int = 0,
     progress: bool = True,
     on_error: str = "raise",
 ) -> xr.Dataset:
     """Fit models to training folds and score them on the test folds, all on the same data and by the same lines of code.
 
-    Every pair of model and fold is a cell: a fresh clone is fitted to the training trials, is shown of the test trials what the
-    task allows, and answers. Cells run through joblib, so ``joblib.parallel_config("dask")`` spreads them over a cluster.
+    Every pair of model and fold is a cell: a fresh clone is fitted to the training trials, is shown of the
+    test trials what the task allows, and answers. Cells run through joblib, so
+    ``joblib.parallel_config("dask")`` spreads them over a cluster.
 
     Parameters
     ----------
     models
         Models by name; hyperparameters only, what they have learned before is not used.
     data
-        Binned dataset, or datasets by the name of the session; each session has its own fits, and intervals are then over
-        subjects and sessions too.
+        Binned dataset, or datasets by the name of the session; each session has its own fits, and intervals
+        are then over subjects and sessions too.
     task
         ``encode``, ``decode``, ``cosmooth``, ``cosmooth+behavior`` or ``forecast``.
     cv
@@ -74,43 +84,53 @@ def compare(
     gap
         Seconds left out of training around test trials; None for the longest ``history()`` of the models.
     held_out
-        Fraction of units that co-smoothing holds out, others for each seed; a coordinate ``held_out (unit)`` in the data goes first.
+        Fraction of units that co-smoothing holds out, others for each seed; a coordinate ``held_out (unit)``
+        in the data goes first.
     seeds
-        Of the fits, the draws and the choice of held-out units. Models that are ``deterministic`` are fitted once for all of them
-        unless they choose units.
+        Of the fits, the draws and the choice of held-out units. Models that are ``deterministic`` are fitted
+        once for all of them unless they choose units.
     metrics
-        Names or specifications (`neurokit_snn.evaluate.metrics.METRICS`); None for all that fit. The first one ranks.
+        Names or specifications (`neurokit_snn.evaluate.metrics.METRICS`); None for all that fit. The first
+        one ranks.
     baselines
         Add the mean rate and the other baselines of the task.
     cache
-        Folder for finished cells. A comparison that was killed goes on from there; a cell is used again only while model, data,
-        split, seeds and package version are the same.
+        Folder for finished cells. A comparison that was killed goes on from there; a cell is used again only
+        while model, data, split, seeds and package version are the same.
     n_jobs
         Processes; None for one, or for what ``joblib.parallel_config`` says.
     draws
         Posterior draws of a log-likelihood.
     block
-        Least length, in seconds, of the blocks of trials that are resampled (of windows and events; trials are their own blocks).
+        Least length, in seconds, of the blocks of trials that are resampled (of windows and events; trials
+        are their own blocks).
     n_boot
         Bootstrap replicates.
+    nulls
+        Score every model also on this many test sets whose behaviour is not that of the spikes (shifted along
+        the test fold, or of other trials; see `evaluate.nulls`): 19 or more tell a score from a nonsense
+        correlation at 5%.
     progress
         Show a progress bar over cells.
     on_error
-        ``"raise"``, or ``"nan"`` to go on without the cells that fail; their reasons are in ``attrs["failures"]``.
+        ``"raise"``, or ``"nan"`` to go on without the cells that fail; their reasons are in
+        ``attrs["failures"]``.
 
     Returns
     -------
     Dataset
-        ``score (model, metric, fold, seed)``; ``value, low, high (model, metric)`` over all test trials, the mean over seeds, with
-        95% intervals; ``diff, diff_low, diff_high (model, other, metric)``, model minus other, paired; ``rank (model, metric)``;
-        ``unit_score, unit_low, unit_high (model, unit)`` in bits/spike where counts are scored. Intervals are over test data, not
+        ``score (model, metric, fold, seed)``; ``value, low, high (model, metric)`` over all test trials, the
+        mean over seeds, with 95% intervals; ``diff, diff_low, diff_high (model, other, metric)``, model minus
+        other, paired; ``rank (model, metric)``; ``unit_score, unit_low, unit_high (model, unit)`` in
+        bits/spike where counts are scored; with ``nulls``, ``null (model, draw)`` and ``p_value (model)`` of
+        the first metric. Intervals are over test data, not
         over seeds.
 
     Raises
     ------
     EvaluationError
-        When the models answer in different sample spaces, the gap is shorter than the past that a model reads, or a cell fails
-        (naming model, fold and seed).
+        When the models answer in different sample spaces, the gap is shorter than the past that a model
+        reads, or a cell fails (naming model, fold and seed).
     SplitError
         When the data cannot be split so.
 
@@ -133,7 +153,14 @@ def compare(
     kept_gap = _gap(known, gap, cv)
     folds = _folds(sessions, cv, kept_gap)
     question = _question(
-        first, task=task, given=given, target=target, draws=draws, held_out=held_out, metrics=metrics
+        first,
+        task=task,
+        given=given,
+        target=target,
+        draws=draws,
+        held_out=held_out,
+        metrics=metrics,
+        nulls=nulls,
     )
     layout = Layout.of(
         sessions,
@@ -161,6 +188,8 @@ def compare(
         sessions,
         labels=[label_of(m, _target(first, task, target)) for m in question.metrics],
     )
+    if nulls:
+        table = table.merge(null_scores(layout, results), join="exact")
     attrs = {
         "schema": "neurokit_snn.comparison",
         "schema_version": 1,
@@ -174,6 +203,7 @@ def compare(
         "gap": kept_gap,
         "draws": draws,
         "n_boot": n_boot,
+        "nulls": nulls,
         "baselines_left_out": json.dumps(left_out),
         "failures": json.dumps(sorted(r.reason for r in found.values() if isinstance(r, Failure))),
         **_interval_attrs(layout, block),
@@ -181,7 +211,8 @@ def compare(
     return table.assign_attrs(attrs)
 
 
-# ---- what was asked --------------------------------------------------------------------------------------------
+# ---- what was asked
+# --------------------------------------------------------------------------------------------
 
 
 def _check_options(
@@ -244,7 +275,8 @@ def _one_space(
 ) -> tuple[str, list[str]]:
     """The sample space that all models share, and the baselines that are in another one.
 
-    A Bernoulli and a Poisson model of the same bins differ by tenths of a bit per spike from their sample spaces alone.
+    A Bernoulli and a Poisson model of the same bins differ by tenths of a bit per spike from their sample
+    spaces alone.
     """
     if task_named(task).target == "behavior":
         return "density", []
@@ -278,6 +310,7 @@ def _question(
     draws: int,
     held_out: float,
     metrics: Sequence[str | AbstractMetric] | None,
+    nulls: int,
 ) -> Question:
     values = _target(data, task, target)
     return Question(
@@ -287,7 +320,19 @@ def _question(
         draws=draws,
         held_out=held_out,
         metrics=chosen_metrics(metrics, values, kind_of(values)),
+        nulls=_checked_nulls(data, task, nulls),
     )
+
+
+def _checked_nulls(data: xr.Dataset, task: str, nulls: int) -> int:
+    spec = task_named(task)
+    if nulls < 0:
+        raise EvaluationError(f"nulls is {nulls}; give 0 for none")
+    if nulls and not (behaviors(data) and (spec.covariates or spec.target == "behavior")):
+        raise EvaluationError(
+            f"nulls is {nulls}, but task {task!r} of these data pairs no behaviour with spikes; leave it 0"
+        )
+    return nulls
 
 
 def _target(data: xr.Dataset, task: str, target: str | None) -> xr.DataArray:
@@ -297,7 +342,8 @@ def _target(data: xr.Dataset, task: str, target: str | None) -> xr.DataArray:
     return target_of(data, task, target=target).values
 
 
-# ---- folds -----------------------------------------------------------------------------------------------------
+# ---- folds
+# -----------------------------------------------------------------------------------------------------
 
 
 def _gap(
@@ -314,7 +360,7 @@ def _gap(
         return need if gap is None else float(gap)
     if gap is not None:
         raise EvaluationError(
-            "gap and a split were both given; the gap is the split's own, make it with splits.blocked(gap=...)"
+            "gap and a split were both given; the gap is the split's own, make it with splits.blocked"
         )
     splits = [cv] if isinstance(cv, Split) else list(cv.values())
     for split in splits:

@@ -20,6 +20,7 @@ from neurokit_snn.evaluate.scored import Kind, Scored
 __all__ = ["AbstractMetric", "Additive", "ConditionR2", "Median", "block_sums", "ratio"]
 
 Sums = Mapping[str, np.ndarray]
+Terms = dict[str, xr.Variable]
 CHUNK_VALUES = 4_000_000
 """Most values (replicates x samples) that one step of a weighted median holds."""
 
@@ -96,22 +97,24 @@ class Additive(AbstractMetric):
     Parameters
     ----------
     terms
-        From a `Scored` to arrays ``(trial, time, column)``; they are summed over ``time`` here, each chunk on
+        From a `Scored` to variables ``(trial, time, column)``; they are summed over ``time`` here, each chunk on
         its own.
     finish
         From sums ``(..., column)`` to numerator and denominator of the same shape.
     """
 
-    terms: Callable[[Scored], dict[str, xr.DataArray]]
+    terms: Callable[[Scored], Terms]
     finish: Callable[[Sums], tuple[np.ndarray, np.ndarray]]
 
     def statistics(self, scored: Scored) -> xr.Dataset:
         """Sums of the terms over the time of each trial, dims ``(trial, column)``."""
-        sums = {
-            name: values.astype(np.float64).sum([d for d in values.dims if d not in ("trial", "column")])
-            for name, values in self.terms(scored).items()
-        }
-        return xr.Dataset(_bare(sums))
+        sums = {}
+        for name, values in self.terms(scored).items():
+            total = values.astype(np.float64).sum([d for d in values.dims if d not in ("trial", "column")])
+            sums[name] = (
+                total if "column" in total.dims else xr.Variable(("trial", "column"), total.data[:, None])
+            )
+        return xr.Dataset(sums)
 
     def combine(
         self, statistics: xr.Dataset, *, blocks: np.ndarray, weights: np.ndarray
@@ -135,11 +138,11 @@ class Median(AbstractMetric):
         From a `Scored` to the error of each sample ``(trial, time)``, NaN where masked.
     """
 
-    errors: Callable[[Scored], xr.DataArray]
+    errors: Callable[[Scored], xr.Variable]
 
     def statistics(self, scored: Scored) -> xr.Dataset:
         """The error of each sample, dims ``(trial, time)``."""
-        return xr.Dataset(_bare({"error": self.errors(scored).astype(np.float64)}))
+        return xr.Dataset({"error": self.errors(scored).astype(np.float64)})
 
     def combine(
         self, statistics: xr.Dataset, *, blocks: np.ndarray, weights: np.ndarray
@@ -187,14 +190,14 @@ class ConditionR2(AbstractMetric):
                 f"{self.name} averages over trials of equal {self.condition!r}, which is no trial column of the data; "
                 "pass ConditionR2(condition=...) with one that is"
             )
-        valid = scored.columns(scored.mask.broadcast_like(scored.target)).astype(np.float64)
+        valid = scored.valid()
         found = {
-            "true": scored.columns(scored.target) * valid,
-            "predicted": scored.columns(scored.need_mean()).where(valid > 0, 0.0),
-            "valid": valid,
+            "true": scored.columns(scored.target).where(valid, 0.0),
+            "predicted": scored.columns(scored.need_mean()).where(valid, 0.0),
+            "valid": valid.astype(np.float64),
         }
         labels = np.asarray(scored.target[self.condition].values).astype(str)
-        return xr.Dataset(_bare(found)).assign(condition=("trial", labels))
+        return xr.Dataset({**found, "condition": ("trial", labels)})
 
     def combine(
         self, statistics: xr.Dataset, *, blocks: np.ndarray, weights: np.ndarray
@@ -232,11 +235,3 @@ def _r2(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     total = np.where(known, (true - mean[:, None]) ** 2, 0.0).sum(1)
     residual = np.where(known, (true - predicted) ** 2, 0.0).sum(1)
     return 1.0 - ratio(residual, total)
-
-
-def _bare(arrays: Mapping[str, xr.DataArray]) -> dict[str, xr.DataArray]:
-    """Arrays without coordinates: what is kept lines up by position, and is small to store."""
-    return {
-        name: values.reset_coords(drop=True).drop_vars(list(values.coords), errors="ignore")
-        for name, values in arrays.items()
-    }

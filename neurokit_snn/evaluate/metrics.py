@@ -15,46 +15,38 @@ import xarray as xr
 from scipy import special
 
 from neurokit_snn.errors import EvaluationError
-from neurokit_snn.evaluate.metric import AbstractMetric, Additive, ConditionR2, Median, Sums, ratio
+from neurokit_snn.evaluate.metric import AbstractMetric, Additive, ConditionR2, Median, Sums, Terms, ratio
 from neurokit_snn.evaluate.scored import Kind, Scored, period_of
 from neurokit_snn.models.observations import RATE_FLOOR
 
 __all__ = ["METRICS", "default_metrics", "metric_named"]
 
 
-def _valid(scored: Scored) -> xr.DataArray:
-    """The mask as 0 and 1 with one entry a column."""
-    mask = scored.mask
-    if set(scored.target.dims) - set(mask.dims):
-        mask = mask.broadcast_like(scored.target)
-    return scored.columns(mask).astype(np.float64)
-
-
-def _sample_valid(scored: Scored) -> xr.DataArray:
-    """The mask of whole samples ``(trial, time)``: valid on all axes."""
-    extra = [d for d in scored.mask.dims if d not in ("trial", "time")]
-    return scored.mask.all(extra) if extra else scored.mask
+def _kept(values: xr.Variable, valid: xr.Variable) -> xr.Variable:
+    """Values where valid, 0 elsewhere, so that they can be summed whatever stands in masked bins."""
+    return values.where(valid, 0.0)
 
 
 # ---- spike counts
 # ----------------------------------------------------------------------------------------------
 
 
-def _poisson_terms(scored: Scored) -> dict[str, xr.DataArray]:
-    valid = _valid(scored)
+def _poisson_terms(scored: Scored) -> Terms:
+    valid = scored.valid()
     counts = scored.columns(scored.target)
     # The floor keeps a spike where the model says "never" finite; a new array, the caller's is not touched.
-    expected = scored.columns(scored.need_mean())
-    floored = expected.clip(min=RATE_FLOOR)
-    log_p = (counts * np.log(floored) - floored).where(valid > 0, 0.0)
-    return {"log_p": log_p, "spikes": counts * valid, "bins": valid}
+    expected = scored.columns(scored.need_mean()).clip(min=RATE_FLOOR)
+    return {
+        "log_p": _kept(counts * np.log(expected) - expected, valid),
+        "spikes": _kept(counts, valid),
+        "bins": valid,
+    }
 
 
-def _train_poisson_terms(scored: Scored) -> dict[str, xr.DataArray]:
-    terms = _poisson_terms(scored)
-    mean = scored.columns(scored.need_null().mean.broadcast_like(scored.target))
-    terms["null"] = (scored.columns(scored.target) * np.log(mean) - mean).where(terms["bins"] > 0, 0.0)
-    return terms
+def _train_poisson_terms(scored: Scored) -> Terms:
+    mean = scored.columns(scored.need_null().mean)
+    null = scored.columns(scored.target) * np.log(mean) - mean
+    return {**_poisson_terms(scored), "null": _kept(null, scored.valid())}
 
 
 def _bits_per_spike(sums: Sums) -> tuple[np.ndarray, np.ndarray]:
@@ -68,14 +60,13 @@ def _bits_per_spike_train(sums: Sums) -> tuple[np.ndarray, np.ndarray]:
     return (sums["log_p"] - sums["null"]) / np.log(2.0), sums["spikes"]
 
 
-def _log_likelihood_terms(scored: Scored) -> dict[str, xr.DataArray]:
-    """Summed over the units of a block where the model gives one number for all of them, then so for every model."""
-    log_prob, valid = scored.need_log_prob(), _valid(scored)
-    if "unit" in log_prob.dims:
-        return {"log_p": scored.columns(log_prob).where(valid > 0, 0.0), "seconds": valid * scored.bin_width}
+def _log_likelihood_terms(scored: Scored) -> Terms:
+    """Log probabilities and seconds; of tokens, which stand for all units of a block, over one column."""
+    log_prob, valid = scored.columns(scored.need_log_prob()), scored.valid()
+    if "column" in log_prob.dims:
+        return {"log_p": _kept(log_prob, valid), "seconds": valid * scored.bin_width}
     whole = log_prob.sum([d for d in log_prob.dims if d != "trial"], skipna=False)
-    seconds = valid.sum(["time", "column"]) * scored.bin_width
-    return {"log_p": whole.expand_dims("column", -1), "seconds": seconds.expand_dims("column", -1)}
+    return {"log_p": whole, "seconds": valid.sum(["time", "column"]) * scored.bin_width}
 
 
 def _over(numerator: str, denominator: str) -> Callable[[Sums], tuple[np.ndarray, np.ndarray]]:
@@ -89,22 +80,23 @@ def _over(numerator: str, denominator: str) -> Callable[[Sums], tuple[np.ndarray
 # ---------------------------------------------------------------------------------------------------
 
 
-def _density_gain_terms(scored: Scored) -> dict[str, xr.DataArray]:
-    null, valid = scored.need_null(), _valid(scored)
-    z = (scored.target - null.mean) / null.sd
-    null_log_p = -0.5 * z**2 - np.log(null.sd) - 0.5 * np.log(2.0 * np.pi)
-    gain = scored.columns(scored.need_log_prob() - null_log_p)
-    return {"gain": gain.where(valid > 0, 0.0), "samples": valid}
+def _density_gain_terms(scored: Scored) -> Terms:
+    null, valid = scored.need_null(), scored.valid()
+    mean, sd = scored.columns(null.mean), scored.columns(null.sd)
+    null_log_p = (
+        -0.5 * ((scored.columns(scored.target) - mean) / sd) ** 2 - np.log(sd) - 0.5 * np.log(2.0 * np.pi)
+    )
+    return {"gain": _kept(scored.columns(scored.need_log_prob()) - null_log_p, valid), "samples": valid}
 
 
 # ---- behaviour
 # -------------------------------------------------------------------------------------------------
 
 
-def _moment_terms(scored: Scored) -> dict[str, xr.DataArray]:
-    valid = _valid(scored)
-    true = scored.columns(scored.target).where(valid > 0, 0.0)
-    predicted = scored.columns(scored.need_mean()).where(valid > 0, 0.0)
+def _moment_terms(scored: Scored) -> Terms:
+    valid = scored.valid()
+    true = _kept(scored.columns(scored.target), valid)
+    predicted = _kept(scored.columns(scored.need_mean()), valid)
     return {
         "n": valid,
         "true": true,
@@ -129,36 +121,36 @@ def _pearson_r(sums: Sums) -> tuple[np.ndarray, np.ndarray]:
     return ratio(covariance, np.sqrt(variances[0] * variances[1])) * n, n
 
 
-def _distance(scored: Scored) -> xr.DataArray:
+def _distance(scored: Scored) -> xr.Variable:
     """Euclidean distance over the axes of the behaviour, in its units."""
     squared = (scored.columns(scored.target) - scored.columns(scored.need_mean())) ** 2
-    return np.sqrt(squared.sum("column", skipna=False)).where(_sample_valid(scored))
+    total = squared.sum("column", skipna=False) if "column" in squared.dims else squared
+    return np.sqrt(total).where(scored.valid_samples())
 
 
-def _angle(scored: Scored) -> xr.DataArray:
+def _angle(scored: Scored) -> xr.Variable:
     """Absolute difference of angles the short way round, in the units of the behaviour."""
     period = period_of(scored.target)
     difference = scored.columns(scored.target) - scored.columns(scored.need_mean())
-    wrapped = np.abs((difference + period / 2.0) % period - period / 2.0)
-    return wrapped.mean("column", skipna=False).where(_sample_valid(scored))
+    wrapped = abs((difference + period / 2.0) % period - period / 2.0)
+    wrapped = wrapped.mean("column", skipna=False) if "column" in wrapped.dims else wrapped
+    return wrapped.where(scored.valid_samples())
 
 
-def _angle_terms(scored: Scored) -> dict[str, xr.DataArray]:
-    valid = _sample_valid(scored)
-    found = {"error": _angle(scored).where(valid, 0.0), "n": valid}
-    return {k: v.expand_dims("column", -1) for k, v in found.items()}
+def _angle_terms(scored: Scored) -> Terms:
+    valid = scored.valid_samples()
+    return {"error": _kept(_angle(scored), valid), "n": valid}
 
 
-def _accuracy_terms(scored: Scored) -> dict[str, xr.DataArray]:
-    valid = _valid(scored)
+def _accuracy_terms(scored: Scored) -> Terms:
+    valid = scored.valid()
     right = scored.columns(scored.target) == scored.columns(scored.need_mean())
-    return {"right": right * valid, "n": valid}
+    return {"right": right & valid, "n": valid}
 
 
-def _log_density_terms(scored: Scored) -> dict[str, xr.DataArray]:
-    log_prob, valid = scored.need_log_prob(), _sample_valid(scored)
-    found = {"log_p": log_prob.where(valid, 0.0), "n": valid}
-    return {k: v.expand_dims("column", -1) for k, v in found.items()}
+def _log_density_terms(scored: Scored) -> Terms:
+    valid = scored.valid_samples()
+    return {"log_p": _kept(scored.columns(scored.need_log_prob()), valid), "n": valid}
 
 
 # ---- the table

@@ -138,9 +138,9 @@ def null_test(
     ...         "behavior_x": (("trial", "time"), x),
     ...         "mask_behavior_x": (("trial", "time"), all_of[..., 0]),
     ...     },
-    ...     coords={"time": np.arange(2000) * 0.1, "trial_start": ("trial", [0.0]), "trial_stop": ("trial", [200.0])},
-    ...     attrs={"schema": "neurokit_snn.binned", "schema_version": 1, "bin_width": 0.1, "layout": "session"},
-    ... )
+    ...     coords={"time": np.arange(2000) * 0.1, "trial_start": ("trial", [0.0]), "trial_stop": ("trial",
+    [200.0])}, ...     attrs={"schema": "neurokit_snn.binned", "schema_version": 1, "bin_width": 0.1,
+    "layout": "session"}, ... )
     >>> float(null_test(data, n=39)["p_value"][0])
     0.025
     """

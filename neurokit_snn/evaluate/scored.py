@@ -81,17 +81,30 @@ class Scored:
             raise EvaluationError("train is missing; pass the data whose mean is the null")
         return self.null
 
-    def columns(self, values: xr.DataArray) -> xr.DataArray:
-        """Put values into dims ``(trial, time, column)``, the units or the axes of a behaviour being the columns."""
+    def columns(self, values: xr.DataArray) -> xr.Variable:
+        """Values without coordinates over ``(trial, time, column)``, units or the axes of a behaviour being columns.
+
+        A dim that the values do not have is left out. Variables spare the alignment of coordinates, which would cost most of
+        the time of a comparison of small cells; what comes here was lined up before.
+        """
         extra = [d for d in self.target.dims if d not in ("trial", "time")]
-        present = [d for d in extra if d in values.dims]
-        if not present:
-            return values.expand_dims("column", axis=-1)
-        if len(present) > 1:
+        if len(extra) > 1:
             raise EvaluationError(
                 f"{self.target.name} has dims {self.target.dims}; scores take one dim beside trial and time"
             )
-        return values.rename({present[0]: "column"}).transpose("trial", "time", "column")
+        names = {d: "column" for d in extra}
+        variable = xr.Variable([names.get(d, d) for d in values.dims], values.data)
+        return variable.transpose(*[d for d in ("trial", "time", "column") if d in variable.dims], ...)
+
+    def valid(self) -> xr.Variable:
+        """The mask over all dims of the target."""
+        target, mask = self.columns(self.target), self.columns(self.mask)
+        return mask.set_dims(dict(zip(target.dims, target.shape, strict=True))).transpose(*target.dims)
+
+    def valid_samples(self) -> xr.Variable:
+        """The mask of whole samples ``(trial, time)``: valid in all columns."""
+        mask = self.columns(self.mask)
+        return mask.all("column") if "column" in mask.dims else mask
 
 
 def kind_of(values: xr.DataArray) -> Kind:

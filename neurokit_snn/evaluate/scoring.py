@@ -66,8 +66,8 @@ def score(
     >>> data = xr.Dataset(
     ...     {"counts": counts, "mask": counts >= 0},
     ...     coords={"trial_start": ("trial", [0.0]), "trial_stop": ("trial", [2.0]), "time": [0.5, 1.5]},
-    ...     attrs={"schema": "neurokit_snn.binned", "schema_version": 1, "bin_width": 1.0, "layout": "windows"},
-    ... )
+    ...     attrs={"schema": "neurokit_snn.binned", "schema_version": 1, "bin_width": 1.0, "layout":
+    "windows"}, ... )
     >>> perfect = data["counts"].astype(float)
     >>> round(float(score(data, perfect, metrics=["bits_per_spike"])["value"][0]), 6)
     1.0
@@ -179,20 +179,18 @@ CHECKS = "checks"
 
 def _wrong(scored: Scored) -> xr.Dataset:
     """How many valid samples of each trial and column have a prediction that cannot be scored."""
-    valid = scored.columns(scored.mask.broadcast_like(scored.target))
+    valid = scored.valid()
     wrong = {}
     if scored.mean is not None:
         mean = scored.columns(scored.mean)
         bad = mean.isnull() | (mean < 0) if scored.kind == "counts" else mean.isnull()
         wrong["mean"] = (bad & valid).sum("time")
     if scored.log_prob is not None:
-        bad = scored.log_prob.isnull()
+        bad = scored.columns(scored.log_prob).isnull()
         if "time" in bad.dims:
-            bad = scored.columns(bad) & (
-                valid if "unit" in bad.dims else valid.all("column").expand_dims("column", -1)
-            )
+            bad = bad & (valid if bad.dims == valid.dims else scored.valid_samples())
         wrong["log_prob"] = bad.sum([d for d in bad.dims if d != "trial"])
-    return xr.Dataset({k: v.drop_vars(list(v.coords)) for k, v in wrong.items()})
+    return xr.Dataset(wrong)
 
 
 def _refuse_wrong(wrong: xr.Dataset, target: xr.DataArray) -> None:

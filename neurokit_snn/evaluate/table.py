@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import xarray as xr
 
-from neurokit_snn.evaluate.cells import Cell, Failure, Result
+from neurokit_snn.evaluate.cells import NULL, Cell, Failure, Result
 from neurokit_snn.evaluate.intervals import Resampling, block_index, interval, resample
 from neurokit_snn.evaluate.metric import AbstractMetric, ratio
+from neurokit_snn.evaluate.nulls import p_value
 from neurokit_snn.recording.splits import Fold
 
-__all__ = ["Layout", "Results", "fold_scores", "paired", "unit_scores"]
+__all__ = ["Layout", "Results", "cells_by_place", "fold_scores", "null_scores", "paired", "unit_scores"]
 
 Results = Mapping[tuple[str, str, int, int], Result | Failure]
 """Result of each session, model, fold and seed."""
@@ -172,6 +173,54 @@ def _limits(values: np.ndarray, n_boot: int) -> tuple[np.ndarray, np.ndarray]:
     return interval(values[0], values[1 : 1 + n_boot], values[1 + n_boot :])
 
 
+def null_scores(layout: Layout, results: Results) -> xr.Dataset:
+    """Score all test trials under surrogate behaviour by the first metric, and say how often that is as good as the truth.
+
+    Returns
+    -------
+    Dataset
+        ``null (model, draw)`` and ``p_value (model)``; NaN where a cell failed.
+    """
+    metric = layout.metrics[0]
+    example = next((r for r in results.values() if isinstance(r, Result)), None)
+    n = 1 if example is None else next(iter(example.statistics.values()))[NULL].sizes["draw"]
+    values = np.full((n, len(layout.models)), np.nan)
+    for place in np.ndindex(values.shape):
+        model = layout.models[place[1]]
+        if any(isinstance(r, Failure) for (_, name, _, _), r in results.items() if name == model):
+            continue
+        values[place] = np.mean(
+            [_null_value(layout, results, model, seed, metric, place[0]) for seed in layout.seeds]
+        )
+    sign = 1.0 if metric.higher_is_better else -1.0
+    return xr.Dataset(
+        {
+            "null": (("model", "draw"), values[1:].T),
+            "p_value": ("model", p_value(sign * values[0], sign * values[1:])),
+        }
+    )
+
+
+def _null_value(
+    layout: Layout, results: Results, model: str, seed: int, metric: AbstractMetric, draw: int
+) -> float:
+    pooled = np.zeros(2)
+    for session, sets in layout.folds.items():
+        parts = [
+            _statistics(results[session, model, i, seed], seed)[NULL].isel(draw=draw)
+            for i in range(len(sets))
+        ]
+        whole = xr.concat(parts, "trial", join="exact")
+        blocks = np.zeros(whole.sizes["trial"], dtype=np.int64)
+        pooled += [float(np.nansum(p)) for p in metric.combine(whole, blocks=blocks, weights=np.ones((1, 1)))]
+    return float(ratio(pooled[:1], pooled[1:])[0])
+
+
+def _statistics(result: Result | Failure, seed: int) -> Mapping[str, xr.Dataset]:
+    assert isinstance(result, Result)
+    return result.statistics[seed]
+
+
 def unit_scores(
     layout: Layout, results: Results, units: Mapping[str, np.ndarray], metric: AbstractMetric
 ) -> xr.Dataset:
@@ -189,8 +238,8 @@ def unit_scores(
     Returns
     -------
     Dataset
-        ``unit_score, unit_low, unit_high (model, unit)`` with the coordinate ``session (unit)``; NaN for units without spikes
-        and those never held out.
+        ``unit_score, unit_low, unit_high (model, unit)`` with the coordinate ``session (unit)``; NaN for
+        units without spikes and those never held out.
     """
     parts = []
     for session, labels in units.items():
@@ -235,9 +284,9 @@ def _unit_values(
         if gathered is None:
             return np.full((len(weights), len(labels)), np.nan)
         statistics, blocks = gathered
-        result = results[session, model, 0, seed]
-        assert isinstance(result, Result)
-        columns = [where[label] for label in result.units[seed].tolist()]
+        scored = results[session, model, 0, seed]
+        assert isinstance(scored, Result)
+        columns = [where[label] for label in scored.units[seed].tolist()]
         total[:, columns] += ratio(*metric.combine(statistics, blocks=blocks, weights=weights))
         times[columns] += 1
     return ratio(total, np.broadcast_to(times, total.shape))

@@ -55,8 +55,14 @@ class Toy(AbstractModel):
     ) -> Mapping[str, AbstractObservation]:
         chosen = held_out(visible) if task == "cosmooth" else np.ones(self.units_.size, bool)
         shape = (visible.sizes["trial"], visible.sizes["time"])
-        rates = self.rates_[self._cell(visible)] if task == "encode" else np.tile(self.rates_.mean(0), (*shape, 1))
-        rate = xr.DataArray(rates[..., chosen], dims=("trial", "time", "unit"), coords={"unit": self.units_[chosen]})
+        rates = (
+            self.rates_[self._cell(visible)]
+            if task == "encode"
+            else np.tile(self.rates_.mean(0), (*shape, 1))
+        )
+        rate = xr.DataArray(
+            rates[..., chosen], dims=("trial", "time", "unit"), coords={"unit": self.units_[chosen]}
+        )
         return {"counts": Poisson(rate_per_bin=rate)}
 
     def _state(self) -> dict[str, xr.Dataset]:
@@ -133,7 +139,11 @@ class Guess(AbstractModel):
         push = visible["counts"].isel(unit=0, drop=True) - visible["counts"].isel(unit=3, drop=True)
         along = xr.DataArray([1.0, 0.0], dims="axis", coords={"axis": ["x", "y"]})
         location = (self.mean_ + self.slope * push * along).transpose("trial", "time", "axis")
-        return {"behavior_place": Gaussian(location=location, scale=xr.full_like(location, 0.7), event_dims=("axis",))}
+        return {
+            "behavior_place": Gaussian(
+                location=location, scale=xr.full_like(location, 0.7), event_dims=("axis",)
+            )
+        }
 
     def _state(self) -> dict[str, xr.Dataset]:
         return {}
@@ -152,8 +162,20 @@ def test_dims_coordinates_and_attributes(table: xr.Dataset) -> None:
     assert table["score"].dims == ("model", "metric", "fold", "seed")
     assert table["diff"].dims == ("model", "other", "metric")
     assert [*table["model"].values] == ["angle", "noisy", "flat", "mean rate"]
-    assert [*table["metric"].values] == ["bits_per_spike", "bits_per_spike_train", "log_likelihood", "psth_r2"]
-    expected = {"task": "encode", "space": "counts", "bin_width": 0.1, "gap": 0.0, "split": "blocked", "target": "counts"}
+    assert [*table["metric"].values] == [
+        "bits_per_spike",
+        "bits_per_spike_train",
+        "log_likelihood",
+        "psth_r2",
+    ]
+    expected = {
+        "task": "encode",
+        "space": "counts",
+        "bin_width": 0.1,
+        "gap": 0.0,
+        "split": "blocked",
+        "target": "counts",
+    }
     assert expected.items() <= table.attrs.items()
     assert table.attrs["n_blocks"] == table.attrs["n_groups"] == 8  # 40 windows of 2 s in blocks of 10 s
     assert table.attrs["few_blocks"] == 0
@@ -222,7 +244,15 @@ def test_fits_are_shared_among_seeds_where_nothing_depends_on_them(made: Made) -
 
 
 def test_units_never_held_out_have_no_score(made: Made) -> None:
-    found = compare({"a": Toy(cells=1), "b": MeanRate()}, made(), task="cosmooth", cv=2, seeds=(0, 1), held_out=0.2, **QUIET)
+    found = compare(
+        {"a": Toy(cells=1), "b": MeanRate()},
+        made(),
+        task="cosmooth",
+        cv=2,
+        seeds=(0, 1),
+        held_out=0.2,
+        **QUIET,
+    )
     held = np.zeros(6, bool)
     for seed in (0, 1):
         held |= splits.by_unit(made(), fraction=0.2, seed=seed)["held_out"].values
@@ -240,9 +270,9 @@ def test_no_score_sees_held_out_spikes(made: Made) -> None:
         units = np.flatnonzero(marked["held_out"]) if task == "cosmooth" else np.arange(marked.sizes["unit"])
         test = split.folds[0].test
         flat = shuffled["counts"].values[test][..., units].reshape(-1, units.size)
-        shuffled["counts"].values[np.ix_(test, range(marked.sizes["time"]), units)] = rng.permutation(flat).reshape(
-            test.size, -1, units.size
-        )
+        shuffled["counts"].values[np.ix_(test, range(marked.sizes["time"]), units)] = rng.permutation(
+            flat
+        ).reshape(test.size, -1, units.size)
         assert not shuffled.identical(marked)
         one = splits.Split((split.folds[0],), "mine", 0.0)
         answers = []
@@ -250,7 +280,9 @@ def test_no_score_sees_held_out_spikes(made: Made) -> None:
             Cheat.seen.clear()
             compare({"cheat": Cheat()}, version, task=task, cv=one, seeds=(0,), **QUIET)
             train, hidden = next(iter(one.apply(version)))
-            answers.append((Cheat.seen[0][1], Cheat().fit(train.copy(deep=True)).predict(hidden, task=task)["rate"]))
+            answers.append(
+                (Cheat.seen[0][1], Cheat().fit(train.copy(deep=True)).predict(hidden, task=task)["rate"])
+            )
         (seen_a, rate_a), (seen_b, rate_b) = answers
         xr.testing.assert_identical(seen_a, seen_b)
         xr.testing.assert_identical(rate_a, rate_b)
@@ -278,7 +310,10 @@ def test_decoding(made: Made) -> None:
 
 
 def test_sessions_are_resampled_where_there_are_several(made: Made) -> None:
-    sessions = {name: made(n_trials=20, seed=i, n_units=4 + i, subject=name[0]) for i, name in enumerate(["a1", "a2", "b1"])}
+    sessions = {
+        name: made(n_trials=20, seed=i, n_units=4 + i, subject=name[0])
+        for i, name in enumerate(["a1", "a2", "b1"])
+    }
     models = {"angle": Toy(), "mean": MeanRate()}
     found = compare(models, sessions, task="encode", cv=2, seeds=(0,), **QUIET)
     assert (found.attrs["resampled"], found.attrs["n_groups"], found.attrs["few_blocks"]) == ("subject", 2, 1)
@@ -289,10 +324,46 @@ def test_sessions_are_resampled_where_there_are_several(made: Made) -> None:
     alone = {s: compare(models, one, task="encode", cv=2, seeds=(0,), **QUIET) for s, one in sessions.items()}
     spikes = {s: float(one["counts"].where(one["mask"], 0).sum()) for s, one in sessions.items()}
     bits = [spikes[s] * one["value"].sel(metric="bits_per_spike") for s, one in alone.items()]
-    np.testing.assert_allclose(found["value"].sel(metric="bits_per_spike"), sum(bits) / sum(spikes.values()), rtol=1e-9)
+    np.testing.assert_allclose(
+        found["value"].sel(metric="bits_per_spike"), sum(bits) / sum(spikes.values()), rtol=1e-9
+    )
     for s, one in alone.items():
         mine = found.sel(unit=found["session"] == s)
         np.testing.assert_allclose(mine["unit_score"], one["unit_score"], rtol=1e-9)
+
+
+def test_nulls_tell_tuning_from_nonsense(made: Made) -> None:
+    data = made(n_trials=60)
+    models = {"angle": Toy(), "flat": Toy(cells=1)}
+    found = compare(models, data, task="encode", cv=2, seeds=(0,), nulls=19, **QUIET)
+    assert found["null"].dims == ("model", "draw")
+    assert found.sizes["draw"] == 19
+    np.testing.assert_allclose(found["p_value"], [1 / 20, 1.0])
+    assert float(found["null"].sel(model="angle").max()) < float(
+        found["value"].sel(model="angle", metric="bits_per_spike")
+    )
+    other = made(n_trials=60, seed=5)
+    for name in ("behavior_angle", "behavior_place"):
+        data[name] = other[name]
+    assert (
+        float(
+            compare({"angle": Toy()}, data, task="encode", cv=2, seeds=(0,), nulls=19, **QUIET)["p_value"][0]
+        )
+        > 0.05
+    )
+    decoded = compare(
+        {"tuned": Guess(slope=0.3)},
+        made(n_trials=60),
+        task="decode",
+        target="place",
+        cv=2,
+        seeds=(0,),
+        nulls=19,
+        **QUIET,
+    )
+    assert float(decoded["p_value"][0]) == pytest.approx(1 / 20)
+    with pytest.raises(EvaluationError, match="'cosmooth' of these data pairs no behaviour"):
+        compare({"angle": Toy()}, data, task="cosmooth", nulls=19, **QUIET)
 
 
 # ---- resuming --------------------------------------------------------------------------------------------------
@@ -368,7 +439,9 @@ def test_failed_cells_leave_holes_where_asked(made: Made, tmp_path: Path) -> Non
 
 def test_sample_spaces_are_never_mixed(made: Made) -> None:
     data = made()
-    with pytest.raises(EvaluationError, match=r"'a' \(counts\), 'c' \(binary\); compare each space by itself"):
+    with pytest.raises(
+        EvaluationError, match=r"'a' \(counts\), 'c' \(binary\); compare each space by itself"
+    ):
         compare({"a": Toy(), "c": Coin()}, data, task="encode", **QUIET)
     with pytest.raises(EvaluationError, match="'c' know bins of at most one spike, a bin holds"):
         compare({"c": Coin()}, data, task="encode", **QUIET)
@@ -390,7 +463,10 @@ def test_the_gap_covers_what_models_read(made: Made) -> None:
         compare(models, data, task="encode", cv=2, gap=1.0, **QUIET)
     with pytest.raises(EvaluationError, match="the blocked split has a gap of 2 s: model 'p' reads 3 s"):
         compare(models, data, task="encode", cv=splits.blocked(data, folds=2, gap=2.0), **QUIET)
-    assert compare(models, data, task="encode", cv=splits.blocked(data, folds=2, gap=3.0), **QUIET).attrs["gap"] == 3.0
+    assert (
+        compare(models, data, task="encode", cv=splits.blocked(data, folds=2, gap=3.0), **QUIET).attrs["gap"]
+        == 3.0
+    )
     leaky = compare(models, data, task="encode", cv=splits.leaky_random(data, folds=2), **QUIET)
     assert leaky.attrs["split"] == "leaky_random"
 

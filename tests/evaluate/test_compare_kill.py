@@ -46,7 +46,9 @@ def test_killed_at_random_moments(comparer: Zygote, tmp_path: Path) -> None:
     kills, before, stages = 0, 0, set()
     while kills < KILLS:
         # By the clock, and as often before a step of the file system, where most is at stake.
-        when = {"kill_at": int(rng.integers(20))} if kills % 2 else {"kill_after": float(rng.uniform(0, lasts))}
+        when = (
+            {"kill_at": int(rng.integers(20))} if kills % 2 else {"kill_after": float(rng.uniform(0, lasts))}
+        )
         outcome = comparer.run(str(cache), str(result), **when)
         assert outcome.error == ""
         done = finished(cache) if cache.exists() else 0

@@ -16,13 +16,16 @@ from neurokit_snn.evaluate.intervals import block_index, interval, resample
 def trials(start: np.ndarray, length: float, layout: str) -> xr.Dataset:
     stop = np.asarray(start) + length
     return xr.Dataset(
-        coords={"trial_start": ("trial", np.asarray(start)), "trial_stop": ("trial", stop)}, attrs={"layout": layout}
+        coords={"trial_start": ("trial", np.asarray(start)), "trial_stop": ("trial", stop)},
+        attrs={"layout": layout},
     )
 
 
 def test_windows_are_joined_to_blocks_of_ten_seconds() -> None:
     index = block_index(trials(np.arange(11) * 3.0, 3.0, "windows"))
-    np.testing.assert_array_equal(index, [0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1])  # 12 s, then 12 s and 9 s left over
+    np.testing.assert_array_equal(
+        index, [0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1]
+    )  # 12 s, then 12 s and 9 s left over
 
 
 def test_blocks_are_numbered_in_time_not_in_the_order_of_trials() -> None:

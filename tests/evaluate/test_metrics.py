@@ -62,7 +62,9 @@ def test_bits_per_spike_is_that_of_the_neural_latents_benchmark() -> None:
     rate = xr.DataArray([[[1.0, 0.5], [2.0, 0.5]]], dims=("trial", "time", "unit"))
     table = score(data, rate, metrics=["bits_per_spike"])
     assert value(table, "bits_per_spike") == pytest.approx((1 - np.log(2)) / (5 * np.log(2)), abs=1e-12)
-    np.testing.assert_allclose(table["unit_value"].values[0], [(1 - np.log(2)) / (4 * np.log(2)), 0.0], atol=1e-12)
+    np.testing.assert_allclose(
+        table["unit_value"].values[0], [(1 - np.log(2)) / (4 * np.log(2)), 0.0], atol=1e-12
+    )
     assert list(table["unit"].values) == ["a", "b"]
 
 
@@ -108,7 +110,9 @@ def test_a_unit_silent_in_training_costs_bits_not_infinity() -> None:
     rate = xr.DataArray([[[1.0], [1.0]]], dims=("trial", "time", "unit"))
     table = score(data, rate, metrics=["bits_per_spike_train"], train=train)
     # null half a spike in two bins = .25: log .25 - .5; model -2
-    assert value(table, "bits_per_spike_train") == pytest.approx((-2 - np.log(0.25) + 0.5) / np.log(2), abs=1e-12)
+    assert value(table, "bits_per_spike_train") == pytest.approx(
+        (-2 - np.log(0.25) + 0.5) / np.log(2), abs=1e-12
+    )
 
 
 def test_masked_bins_do_not_count(made: Made) -> None:
@@ -122,7 +126,9 @@ def test_masked_bins_do_not_count(made: Made) -> None:
 
 
 def test_log_likelihood_is_nats_per_second_of_a_unit() -> None:
-    data = binned(np.array([[[0, 1], [2, 0]]]), mask=np.array([[[True, True], [True, False]]])).assign_attrs(bin_width=0.5)
+    data = binned(np.array([[[0, 1], [2, 0]]]), mask=np.array([[[True, True], [True, False]]])).assign_attrs(
+        bin_width=0.5
+    )
     log_prob = xr.DataArray([[[-0.5, -1.0], [-1.5, np.nan]]], dims=("trial", "time", "unit"))
     rate = xr.DataArray(np.ones((1, 2, 2)), dims=("trial", "time", "unit"))
     table = score(data, rate, log_prob=log_prob, metrics=["log_likelihood"])
@@ -211,15 +217,23 @@ def test_psth_r2_is_that_of_condition_averages() -> None:
     labels = data["condition"].values
     kept = np.where(mask, counts, np.nan)
     psth = np.concatenate([np.nanmean(kept[labels == c], axis=0) for c in "abc"])
-    guess = np.concatenate([np.nanmean(np.where(mask, rate.values, np.nan)[labels == c], axis=0) for c in "abc"])
+    guess = np.concatenate(
+        [np.nanmean(np.where(mask, rate.values, np.nan)[labels == c], axis=0) for c in "abc"]
+    )
     assert value(found, "psth_r2") == pytest.approx(sk.r2_score(psth, guess), rel=1e-9)
-    np.testing.assert_allclose(found["unit_value"].values[0], sk.r2_score(psth, guess, multioutput="raw_values"))
+    np.testing.assert_allclose(
+        found["unit_value"].values[0], sk.r2_score(psth, guess, multioutput="raw_values")
+    )
 
 
 def test_psth_r2_says_which_column_is_missing() -> None:
     data = binned(np.ones((2, 2, 1)))
     with pytest.raises(EvaluationError, match="'odour', which is no trial column"):
-        score(data, data["counts"] * 1.0, metrics=[ConditionR2(name="p", kinds=("counts",), unit_label="R2", condition="odour")])
+        score(
+            data,
+            data["counts"] * 1.0,
+            metrics=[ConditionR2(name="p", kinds=("counts",), unit_label="R2", condition="odour")],
+        )
 
 
 @pytest.mark.parametrize("name", [n for n in METRICS if n not in ("nats_per_sample", "accuracy")])
@@ -231,7 +245,9 @@ def test_weights_are_repeated_trials(name: str, made: Made) -> None:
     times = np.array([0, 2, 1, 3])
     blocks = np.repeat(np.arange(4), 3)
     again = np.repeat(np.arange(12), times[blocks])
-    variable = {"counts": "counts", "continuous": "behavior_place", "circular": "behavior_angle"}[metric.kinds[0]]
+    variable = {"counts": "counts", "continuous": "behavior_place", "circular": "behavior_angle"}[
+        metric.kinds[0]
+    ]
     target = data[variable]
     mask = data["mask" if variable == "counts" else f"mask_{variable}"]
     mean = abs(target + xr.DataArray(rng.gamma(1.0, 1.0, target.shape), dims=target.dims))
@@ -268,7 +284,9 @@ def test_lazy_data_score_as_loaded_data(made: Made) -> None:
     log_prob = -0.1 * (data["counts"] + 1.0)
     eager = score(data, rate, log_prob=log_prob, train=data)
     chunks = {"trial": 7, "time": 6}
-    lazy = score(data.chunk(chunks), rate.chunk(chunks), log_prob=log_prob.chunk(chunks), train=data.chunk(chunks))
+    lazy = score(
+        data.chunk(chunks), rate.chunk(chunks), log_prob=log_prob.chunk(chunks), train=data.chunk(chunks)
+    )
     xr.testing.assert_allclose(eager, lazy, rtol=1e-12)
 
 
@@ -296,7 +314,10 @@ def test_bad_predictions_are_refused(made: Made) -> None:
         score(data, rate.expand_dims(draw=3))
     with pytest.raises(EvaluationError, match="the log-likelihood is NaN"):
         score(data, rate, log_prob=rate.where(rate["trial"] != 5))
-    with pytest.raises(EvaluationError, match="'r2' scores continuous, calcium, the target counts is counts; choose from bits"):
+    with pytest.raises(
+        EvaluationError,
+        match="'r2' scores continuous, calcium, the target counts is counts; choose from bits",
+    ):
         score(data, rate, metrics=["r2"])
     with pytest.raises(EvaluationError, match="no metric 'bits'; choose from"):
         score(data, rate, metrics=["bits"])

@@ -30,7 +30,9 @@ def slow(rng: np.random.Generator, n: int, tau: float) -> np.ndarray:
     return lfilter([1.0], [1.0, -a], rng.normal(size=n + warm) * np.sqrt(1 - a * a))[warm:]
 
 
-def session(counts: np.ndarray, behavior: np.ndarray, *, n_trials: int = 1, layout: str = "session") -> xr.Dataset:
+def session(
+    counts: np.ndarray, behavior: np.ndarray, *, n_trials: int = 1, layout: str = "session"
+) -> xr.Dataset:
     shape = (n_trials, counts.size // n_trials)
     all_of = np.ones(shape, dtype=bool)
     start = np.arange(n_trials) * shape[1] * 0.1
@@ -110,7 +112,10 @@ def test_behaviour_of_other_sessions() -> None:
     others = [make() for _ in range(N_RUNS + 19)]
     # With extremes of the behaviour taken over all surrogates the test would be liberal: 11% here.
     # Each run has other sessions to borrow from, the nineteen that follow its own.
-    p = [null_test(one, kind="sessions", others=others[i + 1 : i + 20])["p_value"] for i, one in enumerate(others[:N_RUNS])]
+    p = [
+        null_test(one, kind="sessions", others=others[i + 1 : i + 20])["p_value"]
+        for i, one in enumerate(others[:N_RUNS])
+    ]
     assert 0.02 <= np.mean(np.array(p) <= 0.05) <= 0.09
 
 
@@ -128,7 +133,9 @@ def test_tuned_units_are_found(kind: str) -> None:
 def test_p_counts_the_data_among_the_null() -> None:
     assert float(p_value(5.0, np.zeros(19))) == pytest.approx(1 / 20)
     assert float(p_value(0.0, np.zeros(19))) == 1.0
-    np.testing.assert_allclose(p_value(np.array([1.0, np.nan]), np.array([[2.0, 0.0], [0.0, 0.0]])), [2 / 3, np.nan])
+    np.testing.assert_allclose(
+        p_value(np.array([1.0, np.nan]), np.array([[2.0, 0.0], [0.0, 0.0]])), [2 / 3, np.nan]
+    )
 
 
 def test_correlation_is_pearsons_over_valid_samples() -> None:
@@ -163,7 +170,9 @@ def test_surrogates_move_all_behaviour_together_and_nothing_else(made: Made) -> 
     for k, copy in enumerate(copies, start=1):
         shift = k * flat.size // 4
         np.testing.assert_array_equal(copy["behavior_angle"].values.ravel(), np.roll(flat, -shift))
-        np.testing.assert_allclose(np.cos(copy["behavior_angle"]), copy["behavior_place"].sel(axis="x", drop=True), atol=1e-12)
+        np.testing.assert_allclose(
+            np.cos(copy["behavior_angle"]), copy["behavior_place"].sel(axis="x", drop=True), atol=1e-12
+        )
         xr.testing.assert_identical(copy["counts"], data["counts"])
         assert copy["behavior_angle"].attrs["kind"] == "circular"
 
