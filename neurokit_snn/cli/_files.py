@@ -42,7 +42,12 @@ def open_recording(name: str) -> xr.DataTree:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"datasets are {', '.join(known)}"
         raise CatalogError(f"{name!r} is neither a file nor a dataset; {hint}")
-    return catalog.open(name)
+    import xarray as xr
+
+    opened = catalog.open(name)
+    if not isinstance(opened, xr.DataTree):
+        raise CatalogError(f"{name} holds no recording; see `neurokit-snn datasets` for what is one")
+    return opened
 
 
 def open_artefact(name: str, wanted: str, has: str) -> Any:

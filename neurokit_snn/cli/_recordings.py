@@ -24,7 +24,7 @@ def datasets() -> None:
     from neurokit_snn import catalog
 
     for entry in catalog.list():
-        typer.echo(f"{entry.name:20} {entry.description}")
+        typer.echo(f"{entry.name:20} {entry.kind:10} {entry.title}")
 
 
 @app.command()

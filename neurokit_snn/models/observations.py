@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from typing import ClassVar, Literal
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import xarray as xr
@@ -49,7 +50,7 @@ def log_mean_exp(values: xr.DataArray, dim: str = "draw") -> xr.DataArray:
     highest = values.max(dim)
     shift = highest.where(np.isfinite(highest), 0.0)
     with np.errstate(divide="ignore"):
-        return np.log(np.exp(values - shift).sum(dim)) + shift - np.log(n_draws)
+        return _ufunc(np.log, _ufunc(np.exp, values - shift).sum(dim)) + shift - float(np.log(n_draws))
 
 
 class AbstractObservation(abc.ABC):
@@ -90,7 +91,7 @@ def _spread_of_draws(values: xr.DataArray) -> xr.DataArray:
     return xr.zeros_like(values.isel(draw=0, drop=True) if "draw" in values.dims else values)
 
 
-def _ufunc(function: object, *arrays: xr.DataArray) -> xr.DataArray:
+def _ufunc(function: Callable[..., Any], *arrays: xr.DataArray) -> xr.DataArray:
     return xr.apply_ufunc(function, *arrays, dask="parallelized", output_dtypes=[np.float64])
 
 
@@ -162,7 +163,7 @@ class GammaPoisson(AbstractObservation):
         return self.shape / self.rate
 
     def parameter_sd(self) -> xr.DataArray:
-        return np.sqrt(self.shape) / self.rate
+        return self.shape**0.5 / self.rate
 
     def sample(self, rng: np.random.Generator) -> xr.DataArray:
         shape, rate = xr.broadcast(self.shape, self.rate)
@@ -298,7 +299,7 @@ class Grid(AbstractObservation):
 
     def parameter_sd(self) -> xr.DataArray:
         """Standard deviation of the density itself along each axis: what is unknown of the behaviour."""
-        p = np.exp(self.log_p)
+        p = _ufunc(np.exp, self.log_p)
         p = p.mean("draw") if "draw" in p.dims else p
         centres = self._axes(self.centres())
         mean = xr.dot(p, centres, dim="cell")
@@ -306,7 +307,7 @@ class Grid(AbstractObservation):
             [w.ravel() for w in np.meshgrid(*[np.diff(e) for e in self.edges], indexing="ij")], axis=-1
         )
         second = xr.dot(p, centres**2 + self._axes(widths) ** 2 / 12.0, dim="cell")
-        return np.sqrt((second - mean**2).clip(min=0.0))
+        return (second - mean**2).clip(min=0.0) ** 0.5
 
     def sample(self, rng: np.random.Generator) -> xr.DataArray:
         lead = [d for d in self.log_p.dims if d != "cell"]
