@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from neurokit_snn import recording
 from neurokit_snn.errors import FormatError
-from neurokit_snn.io.foreign import existing, frame_times, naming
+from neurokit_snn.io.foreign import built, existing, frame_times
 
 __all__ = ["read_deeplabcut"]
 
@@ -47,7 +46,9 @@ def read_deeplabcut(path: str | os.PathLike[str], *, sampling_rate: float) -> xr
     RecordingError
         When its frames are not in order.
 
-    References ---------- The layout is that of the DeepLabCut documentation, "Standard user guide", analysed
+    References
+    ----------
+    The layout is that of the DeepLabCut documentation, "Standard user guide", analysed
     videos (deeplabcut.github.io).
 
     Examples
@@ -78,10 +79,9 @@ def read_deeplabcut(path: str | os.PathLike[str], *, sampling_rate: float) -> xr
     behavior: dict[str, Any] = {}
     for animal, columns in _animals(head, source).items():
         behavior |= _nodes(animal, columns, time, rows, source)
-    with naming(source):
-        return recording.build(
-            behavior=behavior, source=f"DeepLabCut {head[0][1] if len(head[0]) > 1 else ''}".strip()
-        )
+    return built(
+        source, behavior=behavior, source=f"DeepLabCut {head[0][1] if len(head[0]) > 1 else ''}".strip()
+    )
 
 
 def _table(path: Path) -> tuple[list[list[str]], np.ndarray]:

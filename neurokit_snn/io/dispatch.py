@@ -117,9 +117,9 @@ def write(
     Examples
     --------
     >>> from neurokit_snn import io, recording
-    >>> io.write(recording.build(spikes={"a": [0.1]}), "session.xyz")
+    >>> io.write(recording.build(spikes={"a": [0.1]}), "a.xyz")
     Traceback (most recent call last):
-    neurokit_snn.errors.FormatError: session.xyz: no format is written under '.xyz'; use one of .nc, .nwb, .zarr
+    neurokit_snn.errors.FormatError: a.xyz: no format is written under '.xyz'; use one of .nc, .nwb, .zarr
     """
     target = Path(path)
     writable = [one for one in FORMATS if one.writer is not None and one.place != "object"]

@@ -7,12 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import xarray as xr
 
+from neurokit_snn import recording
 from neurokit_snn.errors import FormatError, NeurokitError, RecordingError
 
-__all__ = ["existing", "frame_times", "load_npy", "moment", "naming", "wrapped"]
+__all__ = ["built", "existing", "frame_times", "load_npy", "moment", "wrapped"]
 
 
 @contextmanager
@@ -44,7 +47,7 @@ def wrapped(path: str | os.PathLike[str], title: str, library: str, *, doing: st
     )
     try:
         yield
-    except (NeurokitError, MemoryError):
+    except NeurokitError:
         raise
     except OSError as error:
         # The disk's own complaints (no space, no permission) are not about the format.
@@ -84,22 +87,33 @@ def existing(path: str | os.PathLike[str], *, folder: bool = False) -> Path:
     return found
 
 
-@contextmanager
-def naming(source: str | os.PathLike[str]) -> Iterator[None]:
-    """Put the name of the file before a `RecordingError` raised inside the block.
+def built(path: str | os.PathLike[str], /, **arguments: Any) -> xr.DataTree:
+    """Build a recording of what a reader found, with the name of the file in every error.
+
+    Parameters
+    ----------
+    path
+        The file.
+    **arguments
+        For `neurokit_snn.recording.build`.
+
+    Raises
+    ------
+    RecordingError
+        When the content breaks a rule of the schema.
 
     Examples
     --------
-    >>> with naming("a.csv"):
-    ...     raise RecordingError("times must be increasing")
+    >>> built("a.csv", behavior={"speed": ([0.0, 0.0], [1.0, 2.0])})
     Traceback (most recent call last):
-    neurokit_snn.errors.RecordingError: a.csv: times must be increasing
+    neurokit_snn.errors.RecordingError: a.csv: /behavior/speed [behavior.sorted] ...
     """
     try:
-        yield
+        tree = recording.build(**arguments, validate=False)
     except RecordingError as error:
-        text = str(error)
-        raise RecordingError(text if text.startswith(str(source)) else f"{source}: {text}") from error
+        raise RecordingError(f"{path}: {error}") from error
+    recording.validate(tree, name=str(path))
+    return tree
 
 
 def frame_times(frames: int | np.ndarray, sampling_rate: float, source: Path) -> np.ndarray:

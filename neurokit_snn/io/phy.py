@@ -11,9 +11,8 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from neurokit_snn import recording
 from neurokit_snn.errors import FormatError
-from neurokit_snn.io.foreign import existing, load_npy, naming
+from neurokit_snn.io.foreign import built, existing, load_npy
 
 __all__ = ["read_phy"]
 
@@ -56,7 +55,9 @@ def read_phy(
     RecordingError
         When the spikes break a rule of the schema.
 
-    References ---------- The layout is that of the Phy documentation, "Sorting data analysis and
+    References
+    ----------
+    The layout is that of the Phy documentation, "Sorting data analysis and
     visualization" (phy.readthedocs.io).
 
     Examples
@@ -86,13 +87,13 @@ def read_phy(
         units = _of_groups(units, groups, folder)
         kept = np.isin(clusters, units["unit"].values)
         samples, clusters = samples[kept], clusters[kept]
-    with naming(folder):
-        return recording.build(
-            spikes=(samples / rate, clusters),
-            units=units,
-            source=f"Phy folder {folder.name}",
-            duplicates=duplicates,
-        )
+    return built(
+        folder,
+        spikes=(samples / rate, clusters),
+        units=units,
+        source=f"Phy folder {folder.name}",
+        duplicates=duplicates,
+    )
 
 
 def _rate(folder: Path, given: float | None) -> float:

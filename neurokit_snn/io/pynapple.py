@@ -117,8 +117,9 @@ def from_pynapple(
     """Make a recording of pynapple objects: those of `to_pynapple` come back equal, any others by their type.
 
     A TsGroup becomes the units, its metadata their columns and its time support their observation; an
-    IntervalSet under the key ``trials`` the trials, any other an epoch; a Ts events; a Tsd, TsdFrame or
-    TsdTensor behaviour. What ``pynapple.load_file`` returns for an NWB file is such a mapping.
+    IntervalSet, or a TsdFrame with the columns start and stop, becomes the trials under the key ``trials``, else
+    an epoch; a Ts events; a Tsd, TsdFrame or TsdTensor behaviour. What ``pynapple.load_file`` returns for an NWB
+    file is such a mapping.
 
     Parameters
     ----------
@@ -271,6 +272,8 @@ def _found(
             nodes |= _units(thing, layout, names.get("/units", {}))
         elif isinstance(thing, nap.IntervalSet):
             _put(nodes, key, "epochs", _intervals(thing, key, names.get(f"/{key}", {})), ours)
+        elif isinstance(thing, nap.TsdFrame) and list(thing.columns) == ["start", "stop"]:
+            _put(nodes, key, "epochs", _overlapping(thing, key), ours)
         elif f"/{parent}" in nodes and f"/{parent}" in ours and f"/{key}" not in ours:
             nodes[f"/{parent}"] = nodes[f"/{parent}"].assign({column: ("event", np.asarray(thing.values))})
         elif isinstance(thing, nap.Ts):
@@ -343,26 +346,28 @@ def _intervals(rows: Any, key: str, names: Mapping[str, str]) -> xr.Dataset:
     return xr.Dataset(content)
 
 
+def _overlapping(rows: Any, key: str) -> xr.Dataset:
+    """Return rows that an IntervalSet could not hold."""
+    dim = "trial" if key == "trials" else "interval"
+    values = np.asarray(rows.values, dtype=np.float64)
+    return xr.Dataset({"start": (dim, values[:, 0]), "stop": (dim, values[:, 1])})
+
+
 def _sampled_node(series: Any, key: str, ours: bool) -> xr.Dataset:
-    """Return a series as (time, ...); of ours, overlapping rows become rows again."""
+    """Return a series as (time, ...); dims of ours get their names back with the layout."""
     values = np.asarray(series.values)
-    family = key.split("/", maxsplit=1)[0]
-    if ours and family in ("trials", "epochs"):
-        dim = "trial" if family == "trials" else "interval"
-        return xr.Dataset({"start": (dim, values[:, 0]), "stop": (dim, values[:, 1])})
-    name = {"calcium": "fluorescence", "stimulus": "frames"}.get(family, "value") if ours else "value"
-    # Names of dims of ours come back with the layout; here they only have to pass.
-    dims = {"frames": ("time", "y", "x", "channel"), "fluorescence": ("time", "unit")}.get(
-        name,
-        ("time", "channel")
-        if ours and family == "signals"
-        else ("time", *(f"dim_{i}" for i in range(1, values.ndim))),
-    )
-    dims = dims[: values.ndim]
+    family = key.split("/", maxsplit=1)[0] if ours else "behavior"
+    name = {"calcium": "fluorescence", "stimulus": "frames"}.get(family, "value")
+    plain = ("time", *(f"dim_{i}" for i in range(1, values.ndim)))
+    dims = {
+        "stimulus": ("time", "y", "x", "channel"),
+        "calcium": ("time", "unit"),
+        "signals": ("time", "channel"),
+        "behavior": ("time", "axis") if values.ndim == 2 else plain,
+    }[family][: values.ndim]
     coords: dict[str, Any] = {"time": _t(series)}
     if name == "value" and values.ndim == 2:
         labels = np.asarray(series.columns)
-        dims = dims if family == "signals" and ours else ("time", "axis")
         coords[dims[1]] = labels.astype(str) if labels.dtype.kind in "OUT" else labels
     elif name == "value":
         coords |= {dim: np.arange(size) for dim, size in zip(dims[1:], values.shape[1:], strict=True)}

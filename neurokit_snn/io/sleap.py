@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from neurokit_snn import recording
 from neurokit_snn.errors import FormatError
-from neurokit_snn.io.foreign import existing, frame_times, naming, wrapped
+from neurokit_snn.io.foreign import built, existing, frame_times, wrapped
 
 __all__ = ["read_sleap"]
 
@@ -81,8 +80,7 @@ def read_sleap(path: str | os.PathLike[str], *, sampling_rate: float) -> xr.Data
             f"{path}: point_scores is {scores.shape} for tracks {tracks.shape[:3]}; is it damaged?"
         )
     behavior = _nodes(tracks, scores, names, nodes, frame_times(tracks.shape[1], sampling_rate, source))
-    with naming(source):
-        return recording.build(behavior=behavior, source="SLEAP")
+    return built(source, behavior=behavior, source="SLEAP")
 
 
 def _ordered(

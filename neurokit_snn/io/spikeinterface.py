@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 
-from neurokit_snn import recording
 from neurokit_snn.errors import FormatError
 from neurokit_snn.io.assemble import half_open
-from neurokit_snn.io.foreign import naming, wrapped
+from neurokit_snn.io.foreign import built, wrapped
 
 __all__ = ["from_spikeinterface"]
 
@@ -80,19 +80,17 @@ def from_spikeinterface(
         columns = _columns(sorting, len(units))
     known = [edge for edge in edges if edge is not None]
     epochs = {"segments": np.array(known)} if len(known) > 1 else None
-    with naming(name):
-        tree = recording.build(
-            spikes=trains,
-            units={"unit": units, **columns},
-            epochs=epochs,
-            source=name,
-            duplicates=duplicates,
-            validate=False,
-        )
-        if known and units:
-            tree["observation"] = xr.DataTree(_observation(known, tree))
-        recording.validate(tree, name=name)
-    return tree
+    table = {"unit": units, **columns}
+    observation = _observation(known, trains) if known and units else None
+    return built(
+        name,
+        spikes=trains,
+        units=table,
+        epochs=epochs,
+        observation=observation,
+        source=name,
+        duplicates=duplicates,
+    )
 
 
 def _chosen(segment: int | None, count: int, name: str) -> list[int]:
@@ -149,16 +147,18 @@ def _columns(sorting: Any, n: int) -> dict[str, np.ndarray]:
     return columns
 
 
-def _observation(edges: list[tuple[float, float]], tree: xr.DataTree) -> xr.Dataset:
-    """Every unit was observed during every segment."""
-    units = tree.children["spikes"]["unit"]
-    pairs = np.tile(np.array(edges), (len(units), 1))
+def _observation(edges: list[tuple[float, float]], trains: Mapping[Any, np.ndarray]) -> xr.Dataset:
+    """Return the node /observation of units that were all observed during every segment."""
+    coords = {"unit": np.array(list(trains))}
+    pairs = np.tile(np.array(edges), (len(trains), 1))
     rows = xr.Dataset(
         {
             "start": ("interval", pairs[:, 0]),
             "stop": ("interval", pairs[:, 1]),
-            "row_size": ("unit", np.full(len(units), len(edges))),
+            "row_size": ("unit", np.full(len(trains), len(edges))),
         },
-        coords={"unit": units.values},
+        coords=coords,
     )
-    return half_open(rows, tree.children["spikes"].to_dataset(inherit=False))
+    sizes = np.array([len(train) for train in trains.values()])
+    spikes = {"time": ("spike", np.concatenate(list(trains.values()))), "row_size": ("unit", sizes)}
+    return half_open(rows, xr.Dataset(spikes, coords=coords))

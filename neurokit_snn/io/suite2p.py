@@ -10,9 +10,8 @@ from typing import Literal
 import numpy as np
 import xarray as xr
 
-from neurokit_snn import recording
 from neurokit_snn.errors import FormatError
-from neurokit_snn.io.foreign import existing, frame_times, load_npy, naming
+from neurokit_snn.io.foreign import built, existing, frame_times, load_npy
 
 __all__ = ["read_suite2p"]
 
@@ -84,8 +83,7 @@ def read_suite2p(
         "iscell_probability": iscell[rows, 1].astype(np.float64),
     }
     calcium = {"time": time, "value": traces[rows].T, "units": _UNITS[signal], "attrs": {"suite2p": signal}}
-    with naming(folder):
-        return recording.build(units=units, calcium=calcium, source=f"suite2p folder {folder.name}")
+    return built(folder, units=units, calcium=calcium, source=f"suite2p folder {folder.name}")
 
 
 def _plane(folder: Path) -> Path:
