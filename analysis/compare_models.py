@@ -1,12 +1,13 @@
 """Which models explain a recording? Fit a short list, compare them on held-out data, write the report.
 
-``python -m analysis.compare_models --out out/demo`` takes a few minutes; interrupted, the same command goes on.
-For a recording of your own, copy this file and change `prepare` and `questions`.
+``python -m analysis.compare_models --out out/demo`` takes a few minutes; interrupted, it goes on where it was.
+For a recording of your own, copy this file and write a plan like that of `linear_track`.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,65 +16,115 @@ import xarray as xr
 import neurokit_snn as nk
 from neurokit_snn import report
 
-TITLE = "Do place cells on a track know where the animal is heading?"
-REFERENCES = {"encode": "position", "cosmooth": "mean rate", "decode": "ridge"}
-METRICS = {"decode": ("median_error", "log_density", "r2")}  # the first one ranks; elsewhere bits/spike
-NOTES = (
-    "Analysed are the laps of at most 10 s from one end of the track to the other; rest is left out.",
-    "Units with fewer than 30 spikes in these laps are left out.",
-    "Position is the projection of the tracked LED onto the track; no scale from pixels to centimetres is given.",
-)
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is particular to one recording."""
+
+    title: str
+    recording: xr.DataTree
+    data: xr.Dataset  # counts and behaviour, trial by trial
+    behavior: str  # what is decoded
+    encoders: dict[str, nk.GLM]  # the first is the reference of the others
+    notes: tuple[str, ...]
 
 
-def prepare(name: str, *, laps: int | None = None) -> tuple[xr.DataTree, xr.Dataset]:
-    """Open a recording and cut it into laps along the track."""
-    recording = nk.recording.linearize(nk.catalog.open(name), name="track_position", epoch="run")
-    runs = nk.recording.laps(recording, epoch="run", max_duration=10.0).isel(interval=slice(laps))
-    data = nk.recording.bin_trials(recording, 0.1, trials=runs, behavior=["track_position"])
-    return recording, data.isel(unit=(data["counts"].sum(("trial", "time")) >= 30).values)
-
-
-def questions() -> dict[str, dict[str, nk.models.AbstractModel]]:
-    """Name the models to compare, for each task."""
-    place = nk.GLM(covariates=("track_position",))
-    return {
-        "encode": {
-            "mean rate": nk.MeanRate(),
-            "position": place,
-            "position x direction": nk.GLM(covariates=("track_position",), by="direction"),
+def linear_track(trials: int | None) -> Plan:
+    """Tune the units of a running animal to its position on the track, without and with its direction."""
+    recording = nk.recording.linearize(nk.catalog.open("linear-track"), name="track_position", epoch="run")
+    laps = nk.recording.laps(recording, epoch="run", max_duration=10.0).isel(interval=slice(trials))
+    data = nk.recording.bin_trials(recording, 0.1, trials=laps, behavior=["track_position"])
+    place = ("track_position",)
+    return Plan(
+        title="Do place cells on a track know where the animal is heading?",
+        recording=recording,
+        data=data.isel(unit=(data["counts"].sum(("trial", "time")) >= 30).values),
+        behavior="track_position",
+        encoders={
+            "position": nk.GLM(covariates=place),
+            "position x direction": nk.GLM(covariates=place, by="direction"),
         },
+        notes=(
+            "Analysed are the laps of at most 10 s from one end of the track to the other; rest is left out.",
+            "Units with fewer than 30 spikes in these laps are left out.",
+            "Position is the tracked LED projected onto the track; no scale from pixels to cm is given.",
+        ),
+    )
+
+
+def digits(trials: int | None) -> Plan:
+    """Tune simulated units to the rotation of a digit, without and with its zoom, which does not drive them."""
+    recording = nk.recording.select_units(nk.catalog.open("digits-multimodal"), range(12))
+    return Plan(
+        title="Is the rotation of the digit all that simulated units know?",
+        recording=recording,
+        data=nk.recording.bin_trials(recording, 0.05).isel(trial=slice(trials or 60)),
+        behavior="rotation",
+        encoders={
+            "rotation": nk.GLM(covariates=("rotation",)),
+            "rotation and zoom": nk.GLM(covariates=("rotation", "zoom")),
+        },
+        notes=("The recording is simulated. Zoom does not drive its units: nothing is to be gained by it.",),
+    )
+
+
+PLANS = {"linear-track": linear_track, "digits-multimodal": digits}
+
+
+def open_plan(name: str, trials: int | None) -> Plan:
+    """Open a recording; where it is not to be had, say so and take the simulated one, which always is."""
+    try:
+        return PLANS[name](trials)
+    except nk.errors.CatalogError as error:
+        print(f"{name} cannot be opened: {error}\nUsing digits-multimodal instead.\n")
+        return digits(trials)
+
+
+def models_of(plan: Plan) -> dict[str, dict[str, nk.models.AbstractModel]]:
+    """Name the models to compare, task by task."""
+    decode = plan.behavior
+    return {
+        "encode": {"mean rate": nk.MeanRate(), **plan.encoders},
         "cosmooth": {"mean rate": nk.MeanRate(), "population regression": nk.ReducedRankRegression()},
         "decode": {
-            "ridge": nk.RidgeDecoder(),
-            "naive Bayes": nk.NaiveBayesDecoder(),
-            "naive Bayes, random walk": nk.NaiveBayesDecoder(smoother="random-walk"),
+            "ridge": nk.RidgeDecoder(target=decode),
+            "naive Bayes": nk.NaiveBayesDecoder(target=decode),
+            "naive Bayes, random walk": nk.NaiveBayesDecoder(target=decode, smoother="random-walk"),
         },
     }
 
 
-def pictures(recording: xr.DataTree, data: xr.Dataset, split: nk.splits.Split) -> dict[str, report.Picture]:
+def pictures(plan: Plan, split: nk.splits.Split) -> dict[str, report.Picture]:
     """Draw the recording, the tuning of its units and what is decoded from them."""
-    train, test = next(split.apply(data))
-    tuned = questions()["encode"]["position x direction"].fit(data)
-    decoder = questions()["decode"]["naive Bayes, random walk"].fit(train)
+    train, test = next(split.apply(plan.data))
+    name, encoder = list(plan.encoders.items())[-1]
+    curves = encoder.fit(plan.data).tuning_curves(plan.behavior)
+    decoder = models_of(plan)["decode"]["naive Bayes, random walk"].fit(train)
+    predicted = decoder.predict(test, task="decode", target=plan.behavior)
+    trials = plan.data[["trial_start", "trial_stop"]].reset_coords()
+    start = float(trials["trial_start"][0])
     return {
         "raster": report.Picture(
-            axes=nk.plot.raster(recording, stop=300.0, behavior="track_position"),
-            caption="The first five minutes: spikes of all units, and the position along the track.",
-            alt="Spike raster over the position, in which single units fire at the same place of every lap.",
+            axes=nk.plot.raster(
+                plan.recording,
+                start=start,
+                stop=start + 240.0,
+                behavior=plan.behavior,
+                trials=trials.rename(trial_start="start", trial_stop="stop"),
+            ),
+            caption="Four minutes of the recording: spikes of all units, behaviour, and the trials analysed (grey).",
+            alt="Spike raster above the behaviour that tunes the units.",
         ),
         "tuning": report.Picture(
-            axes=nk.plot.tuning(tuned.tuning_curves("track_position")),
-            caption="Place fields by running direction, fitted to all laps, with 95% credible bands.",
-            alt="Rate of each unit along the track; in many units the two directions differ.",
+            axes=nk.plot.tuning(curves),
+            caption=f"Tuning curves of “{name}”, fitted to all trials, with 95% credible bands.",
+            alt="Rate of each unit against the behaviour, a panel a unit.",
             task="encode",
         ),
         "decoded": report.Picture(
-            axes=nk.plot.decoded(
-                test, decoder.predict(test, task="decode"), behavior="track_position", side_by_side=True
-            ),
-            caption="Position decoded by naive Bayes with a random walk from the laps of the first test fold.",
-            alt="Decoded position follows the true position in most laps.",
+            axes=nk.plot.decoded(test, predicted, behavior=plan.behavior, side_by_side=True),
+            caption="What naive Bayes with a random walk decodes from the trials of the first test fold.",
+            alt="Decoded over true behaviour, with its 95% band, trial after trial.",
             task="decode",
         ),
     }
@@ -81,42 +132,50 @@ def pictures(recording: xr.DataTree, data: xr.Dataset, split: nk.splits.Split) -
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the analysis."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--recording", default="linear-track", help="name of a dataset")
-    parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder for everything written")
+    parser = argparse.ArgumentParser(description="Compare models of a recording on held-out data.")
+    parser.add_argument("--recording", choices=PLANS, default="linear-track")
+    parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder for all that is written")
     parser.add_argument("--folds", type=int, default=5, help="parts that are held out in turn")
-    parser.add_argument("--laps", type=int, help="use the first so many laps only")
+    parser.add_argument("--trials", type=int, help="take only so many trials")
     options = parser.parse_args(words)
-    recording, data = prepare(options.recording, laps=options.laps)
-    gap = max(model.history() for models in questions().values() for model in models.values())
-    split = nk.splits.blocked(data, folds=options.folds, gap=gap)
+
+    plan = open_plan(options.recording, options.trials)
+    models = models_of(plan)
+    gap = max(model.history() for of_task in models.values() for model in of_task.values())
+    split = nk.splits.blocked(plan.data, folds=options.folds, gap=gap)
+    settings = {
+        "encode": {},
+        "cosmooth": {},
+        "decode": {"target": plan.behavior, "metrics": ("median_error", "log_density", "r2")},
+    }
     scores = {
         task: nk.compare(
-            models,
-            data,
+            models[task],
+            plan.data,
             task=task,
             cv=split,
-            metrics=METRICS.get(task),
             baselines=False,
             cache=options.out / "cache",
+            **settings[task],
         )
-        for task, models in questions().items()
+        for task in models
     }
-    print(report.markdown(report.table(scores, references=REFERENCES)))
+    references = {"encode": next(iter(plan.encoders))}
+    print(report.markdown(report.table(scores, references=references)))
     page = report.write(
         options.out,
-        title=TITLE,
-        recording=recording,
-        data=data,
+        title=plan.title,
+        recording=plan.recording,
+        data=plan.data,
         comparisons=scores,
-        models=questions(),
-        references=REFERENCES,
-        pictures=pictures(recording, data, split),
-        notes=NOTES,
-        config={"recording": options.recording, "folds": options.folds, "laps": options.laps},
+        models=models,
+        references=references,
+        pictures=pictures(plan, split),
+        notes=plan.notes,
+        config={"folds": options.folds, "gap": gap, "trials": options.trials},
         overwrite=True,
     )
-    print(f"\nThe report: {page}")
+    print(f"\nThe report is {page}")
     return 0
 
 

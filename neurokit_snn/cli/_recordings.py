@@ -111,7 +111,7 @@ def _shape(node: xr.Dataset) -> str:
 
     text = " x ".join(f"{size:,} {dim}" for dim, size in node.sizes.items())
     for name in ("value", "fluorescence", "frames"):
-        if name in node and node[name].attrs.get("units"):
+        if name in node and node[name].attrs.get("units", "1") not in ("", "1"):
             text += f", in {node[name].attrs['units']}"
     if "time" in node.dims and node.sizes["time"] > 1:
         text += f", about {1 / float(np.median(np.diff(node['time'].values))):.4g} samples/s"

@@ -154,9 +154,8 @@ def _limits(points: list[np.ndarray], ends: list[np.ndarray]) -> tuple[float, fl
     """Show every point; an interval much longer than the points are apart leaves the panel rather than rule it."""
     low, high = float(np.min(points)), float(np.max(points))
     room = 0.5 * (high - low) or 0.5
-    return max(low - room, float(np.nanmin(ends)) - 0.1 * room), min(
-        high + room, float(np.nanmax(ends)) + 0.1 * room
-    )
+    left, right = float(np.nanmin(ends)) - 0.1 * room, float(np.nanmax(ends)) + 0.1 * room
+    return max(low - room, left), min(high + room, right)
 
 
 def _arms(value: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:

@@ -47,8 +47,8 @@ def raster(
     behavior
         Name or names of the behaviours below the raster; all of them by default, ``()`` for none.
     trials
-        What to shade: ``"trials"`` (where the recording has some), ``"epochs/NAME"``, or a Dataset with ``start``
-        and ``stop`` in session seconds, as from `neurokit_snn.recording.laps`; None for nothing.
+        What to shade: ``"trials"`` (where the recording has some), ``"epochs/NAME"``, or a Dataset with
+        ``start`` and ``stop`` in session seconds, as from `neurokit_snn.recording.laps`; None for nothing.
     ax
         One Axes for the spikes and one for each behaviour, or None for a new figure.
 
@@ -86,8 +86,9 @@ def raster(
     )
     labels, trains = _trains(tree, units, start, stop)
     shaded = _intervals(tree, trials)
-    for one in axes if shaded is not None else ():
-        _shade(one, shaded, start, stop)
+    if shaded is not None:
+        for one in axes:
+            _shade(one, shaded, start, stop)
     _draw_spikes(axes[0], trains, start, stop)
     axes[0].set(ylabel="unit", ylim=(-0.5, len(labels) - 0.5))
     _unit_ticks(axes[0], labels)

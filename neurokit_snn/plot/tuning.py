@@ -119,7 +119,7 @@ def _draw_lines(ax: Axes, part: xr.Dataset, along: str, other: list[str]) -> Non
             label=None if value is None else f"{label(other[0], {})} {value}",
         )
         ax.fill_between(x, curve["low"].values, curve["high"].values, color=color, alpha=0.25, linewidth=0)
-    # Where there are hardly any data a band may be many times the rate; it leaves the panel rather than rule it.
+    # Where there are hardly any data a band is many times the rate; it leaves the panel rather than rule it.
     highest, peak = float(np.nanmax(part["high"])), float(np.nanmax(part["rate"]))
     ax.set_ylim(0, min(1.05 * highest, 2.0 * peak) or 1.0)
 

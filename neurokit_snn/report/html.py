@@ -75,7 +75,7 @@ def scores_table(rows: pd.DataFrame, *, higher_is_better: bool) -> str:
         for row in rows.to_dict("records")
     )
     way = "higher" if higher_is_better else "lower"
-    caption = f"Held-out score ({way} is better) and paired difference, with 95% intervals. Columns sort on a click."
+    caption = f"Held-out score ({way} is better) and paired difference, with 95% intervals."
     return (
         f'<div class="wide"><table><caption>{caption}</caption><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"

@@ -28,6 +28,7 @@ __all__ = ["Picture", "write"]
 
 SCREEN_DPI = 96
 FILE_DPI = 160
+HELD_OUT = " (the units that some seed held out)"
 LAYOUTS = {"session": "session", "windows": "windows", "events": "stretches around events"}
 
 
@@ -174,7 +175,7 @@ def _task_section(
 def _recording_section(
     recording: xr.DataTree, data: xr.Dataset, drawn: Mapping[str, Picture], figures: Mapping[str, str]
 ) -> str:
-    attrs = recording.attrs
+    attrs, pieces = recording.attrs, LAYOUTS.get(data.attrs["layout"], "trials")
     counts = int(data["counts"].sum()) if "counts" in data else 0
     seconds = float((data["trial_stop"] - data["trial_start"]).sum())
     behaviour = [
@@ -189,8 +190,8 @@ def _recording_section(
             {
                 "Session": attrs.get("session_id", ""),
                 "Subject": attrs.get("subject", ""),
-                "Analysed": f"{data.sizes['trial']} {LAYOUTS.get(data.attrs['layout'], 'trials')}, {seconds:.0f} s "
-                f"in bins of {float(data.attrs['bin_width']):g} s",
+                "Analysed": f"{data.sizes['trial']} {pieces}, {seconds:.0f} s in bins of "
+                f"{float(data.attrs['bin_width']):g} s",
                 "Units": f"{data.sizes.get('unit', 0)}, {counts:,} spikes in the analysed bins",
                 "Behaviour": ", ".join(behaviour),
                 "Source": attrs.get("source", ""),
@@ -264,7 +265,7 @@ def _standard_pictures(
             pictures[f"{stem}_units"] = Picture(
                 axes=axes,
                 caption=f"Each point is a unit: its held-out bits/spike under {best} against {reference}, "
-                "with 95% intervals.",
+                f"with 95% intervals{HELD_OUT if 'cosmooth' in task else ''}.",
                 alt=f"Scatter plot of units, {best} against {reference}: {axes.get_title(loc='left')}.",
                 task=task,
             )
