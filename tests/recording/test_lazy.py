@@ -22,12 +22,13 @@ TREE = recording.build(
 )
 
 
-@pytest.fixture
-def stored(tmp_path):
-    """The recording in a file, opened lazily with chunks that cut through the runs of the units."""
+@pytest.fixture(params=["dask", "xarray"])
+def stored(tmp_path, request):
+    """The recording in a file, opened lazily: by dask in chunks that cut through runs, or by xarray alone."""
     path = tmp_path / "recording.nc"
     TREE.to_netcdf(path, engine="h5netcdf")
-    with xr.open_datatree(path, engine="h5netcdf", chunks={"spike": 128, "time": 100}) as tree:
+    chunks = {"spike": 128, "time": 100} if request.param == "dask" else None
+    with xr.open_datatree(path, engine="h5netcdf", chunks=chunks, cache=False) as tree:
         yield tree
 
 
