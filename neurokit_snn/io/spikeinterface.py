@@ -123,8 +123,10 @@ def _edges(sorting: Any, segment: int, rate: float) -> tuple[float, float] | Non
     """First instant and end of a segment in seconds, where a registered recording knows them."""
     if not (hasattr(sorting, "has_recording") and sorting.has_recording()):
         return None
-    times = sorting.get_times(segment_index=segment)
-    return (float(times[0]), float(times[-1]) + 1.0 / rate) if len(times) else None
+    count = int(sorting.get_num_samples(segment_index=segment))
+    # Two samples only: the times of all of them would take gigabytes.
+    first, last = (float(sorting.sample_index_to_time(i, segment_index=segment)) for i in (0, count - 1))
+    return (first, last + 1.0 / rate) if count else None
 
 
 def _train(sorting: Any, unit: Any, segment: int, rate: float) -> np.ndarray:

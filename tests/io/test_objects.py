@@ -180,8 +180,11 @@ class Sorting:
     def has_recording(self):
         return self.starts is not None
 
-    def get_times(self, segment_index):
-        return self.starts[segment_index] + np.arange(200) / 100.0
+    def get_num_samples(self, segment_index):
+        return 200
+
+    def sample_index_to_time(self, sample_index, segment_index):
+        return self.starts[segment_index] + sample_index / 100.0
 
     def get_start_time(self, segment_index):
         return 0.0 if self.starts is None else self.starts[segment_index]
