@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -24,14 +24,16 @@ def save_model(model: AbstractModel, path: str | Path, *, overwrite: bool = Fals
     Raises
     ------
     ModelError
-        When the class is not in the table of models, or a hyperparameter has no JSON form.
+        When the class is not in the table of models.
+    ArtefactError
+        When the path is taken, or a hyperparameter is of a type that manifests do not hold.
     """
     name = type(model).__name__
     if name not in MODELS:
         raise ModelError(f"{name} is not in models.registry.MODELS and could not be loaded again; add it there")
     config = {
         "class": name,
-        "parameters": {k: _plain(v, f"{name}.{k}") for k, v in model.get_params(deep=False).items()},
+        "parameters": model.get_params(deep=False),
         "bin_width": model.bin_width_,
     }
     trees = {f"state_{key}": value for key, value in model._state().items()}
@@ -51,35 +53,10 @@ def load_model(path: str | Path) -> AbstractModel:
     """
     stored = artefact.read(path, kind="model")
     config = stored.config
-    parameters = {k: _rich(v) for k, v in config["parameters"].items()}
-    model = model_class(config["class"])(**parameters)
+    model = model_class(config["class"])(**config["parameters"])
     model.units_ = np.asarray(stored.dataset("units")["unit"].values)
     model.bin_width_ = float(config["bin_width"])
     model.seed_ = int(stored.manifest["seed"])
     names = [n.removesuffix(".nc") for n in stored.manifest["files"] if n.startswith("state_")]
     model._set_state({n.removeprefix("state_"): stored.dataset(n) for n in names})
     return model
-
-
-def _plain(value: Any, name: str) -> Any:
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, tuple):
-        return {"tuple": [_plain(v, name) for v in value]}
-    if isinstance(value, list):
-        return [_plain(v, name) for v in value]
-    if isinstance(value, dict):
-        return {"dict": {str(k): _plain(v, name) for k, v in value.items()}}
-    raise ModelError(f"{name} is a {type(value).__name__}, which cannot be saved; use numbers, text, tuples or dicts")
-
-
-def _rich(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_rich(v) for v in value]
-    if isinstance(value, dict) and set(value) == {"tuple"}:
-        return tuple(_rich(v) for v in value["tuple"])
-    if isinstance(value, dict):
-        return {k: _rich(v) for k, v in value["dict"].items()}
-    return value
