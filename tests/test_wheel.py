@@ -86,9 +86,9 @@ def test_wheel_works_in_a_clean_environment(wheel, clean_python, tmp_path):
     assert (spikes, units) == (3, 2)
 
 
-def test_catalog_cards_travel_with_the_wheel(clean_python, tmp_path):
-    code = "import json, neurokit_snn as nk; print(json.dumps(list(nk.catalog.list())))"
-    assert "digits-multimodal" in _run(clean_python, "-I", "-c", code, cwd=tmp_path)
+def test_the_embedded_dataset_needs_no_file(clean_python, tmp_path):
+    code = "import neurokit_snn as nk; print(nk.catalog.open('digits-multimodal').attrs['licence'])"
+    assert _run(clean_python, "-I", "-c", code, cwd=tmp_path).strip()
 
 
 def test_console_script_is_declared(wheel, clean_python, tmp_path):
