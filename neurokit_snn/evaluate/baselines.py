@@ -77,7 +77,7 @@ BASELINES: tuple[Baseline, ...] = (
 
 def with_baselines(
     models: Mapping[str, AbstractModel], data: xr.Dataset, *, task: str, target: str | None = None
-) -> dict[str, AbstractModel]:
+) -> tuple[dict[str, AbstractModel], list[str]]:
     """Add the baselines of a task to the models given, but for those that are there already under any name.
 
     Parameters
@@ -93,21 +93,25 @@ def with_baselines(
 
     Returns
     -------
-    dict
+    models
         The models given first, then the baselines.
+    missing
+        Names of the baselines that would have joined, were what they need installed.
     """
-    found = dict(models)
+    found, missing = dict(models), []
     known = {fingerprint(model) for model in models.values()}
-    if "counts" not in data:
-        return found
-    for baseline in BASELINES:
-        missing = baseline.needs is not None and importlib.util.find_spec(baseline.needs) is None
-        unsuited = task not in baseline.tasks or (baseline.covariates and not behaviors(data))
-        if missing or unsuited or baseline.name in found:
+    suited = [
+        b
+        for b in BASELINES
+        if task in b.tasks and (behaviors(data) or not b.covariates) and b.name not in found
+    ]
+    for baseline in suited if "counts" in data else ():
+        if baseline.needs is not None and importlib.util.find_spec(baseline.needs) is None:
+            missing.append(baseline.name)
             continue
         model = model_class(baseline.model)(**baseline.parameters)
         if target is not None and "target" in model.get_params(deep=False):
             model.set_params(target=target)
         if fingerprint(model) not in known:
             found[baseline.name] = model
-    return found
+    return found, missing

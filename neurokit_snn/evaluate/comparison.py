@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,23 @@ import xarray as xr
 
 from neurokit_snn.errors import EvaluationError
 from neurokit_snn.evaluate.baselines import with_baselines
-from neurokit_snn.evaluate.cells import Failure, Question, evaluated, plan
+from neurokit_snn.evaluate.cells import Failure, evaluated, plan
 from neurokit_snn.evaluate.fingerprint import of_dataset
 from neurokit_snn.evaluate.intervals import FEW_BLOCKS
 from neurokit_snn.evaluate.metric import AbstractMetric
-from neurokit_snn.evaluate.scored import kind_of
-from neurokit_snn.evaluate.scoring import chosen_metrics, label_of
+from neurokit_snn.evaluate.request import (
+    Splits,
+    check_options,
+    check_tasks,
+    folds_of,
+    gap_of,
+    one_space,
+    question_of,
+    sessions_of,
+    split_kind,
+    values_of,
+)
+from neurokit_snn.evaluate.scoring import label_of
 from neurokit_snn.evaluate.table import (
     Layout,
     Results,
@@ -29,13 +39,8 @@ from neurokit_snn.evaluate.table import (
     unit_scores,
 )
 from neurokit_snn.models.base import AbstractModel
-from neurokit_snn.models.conditioning import target_of, task_named
-from neurokit_snn.recording.binned import behaviors, check_binned
-from neurokit_snn.recording.splits import Fold, Split, blocked
 
 __all__ = ["compare"]
-
-ONE_SESSION = ""
 
 
 def compare(
@@ -43,7 +48,7 @@ def compare(
     data: xr.Dataset | Mapping[str, xr.Dataset],
     *,
     task: str,
-    cv: int | Split | Mapping[str, Split] = 5,
+    cv: Splits = 5,
     given: Sequence[str] | None = None,
     target: str | None = None,
     gap: float | None = None,
@@ -143,16 +148,19 @@ def compare(
     >>> [str(name) for name in table["metric"].values]
     ['bits_per_spike', 'bits_per_spike_train', 'log_likelihood']
     """
-    _check_options(models, seeds=seeds, draws=draws, n_boot=n_boot, on_error=on_error)
-    sessions = _sessions(data)
+    check_options(models, seeds=seeds, draws=draws, n_boot=n_boot, on_error=on_error, cv=cv)
+    check_tasks(models, task)
+    sessions = sessions_of(data)
     first = next(iter(sessions.values()))
-    _check_tasks(models, task)
-    known = with_baselines(models, first, task=task, target=target) if baselines else dict(models)
-    space, left_out = _one_space(known, given=models, sessions=sessions, task=task)
-    known = {name: model for name, model in known.items() if name not in left_out}
-    kept_gap = _gap(known, gap, cv)
-    folds = _folds(sessions, cv, kept_gap)
-    question = _question(
+    known = dict(models)
+    left_out: list[str] = []
+    if baselines:
+        known, left_out = with_baselines(models, first, task=task, target=target)
+    space, elsewhere = one_space(known, given=models, sessions=sessions, task=task)
+    known = {name: model for name, model in known.items() if name not in elsewhere}
+    kept_gap = gap_of(known, gap, cv)
+    folds = folds_of(sessions, cv, kept_gap)
+    question = question_of(
         first,
         task=task,
         given=given,
@@ -182,12 +190,8 @@ def compare(
             found[cell] = result
             bar.update()
     results = cells_by_place(found)
-    table = _table(
-        layout,
-        results,
-        sessions,
-        labels=[label_of(m, _target(first, task, target)) for m in question.metrics],
-    )
+    scored = values_of(first, task, target)
+    table = _table(layout, results, sessions, labels=[label_of(m, scored) for m in question.metrics])
     if nulls:
         table = table.merge(null_scores(layout, results), join="exact")
     attrs = {
@@ -195,210 +199,20 @@ def compare(
         "schema_version": 1,
         "task": task,
         "given": json.dumps(None if given is None else list(given)),
-        "target": str(_target(first, task, target).name),
+        "target": str(scored.name),
         "bin_width": float(first.attrs["bin_width"]),
         "space": space,
         "null": "each unit's mean of the evaluated data",
-        "split": _split_kind(cv),
+        "split": split_kind(cv),
         "gap": kept_gap,
         "draws": draws,
         "n_boot": n_boot,
         "nulls": nulls,
-        "baselines_left_out": json.dumps(left_out),
+        "baselines_left_out": json.dumps(left_out + elsewhere),
         "failures": json.dumps(sorted(r.reason for r in found.values() if isinstance(r, Failure))),
         **_interval_attrs(layout, block),
     }
     return table.assign_attrs(attrs)
-
-
-# ---- what was asked
-# --------------------------------------------------------------------------------------------
-
-
-def _check_options(
-    models: Mapping[str, AbstractModel], *, seeds: Sequence[int], draws: int, n_boot: int, on_error: str
-) -> None:
-    if not models:
-        raise EvaluationError("models is empty; give at least one, as {'name': model}")
-    for name, model in models.items():
-        if not isinstance(model, AbstractModel):
-            raise EvaluationError(
-                f"model {name!r} is a {type(model).__name__}; give models of this package's protocol"
-            )
-    if not len(seeds) or len(set(seeds)) < len(seeds):
-        raise EvaluationError(f"seeds is {tuple(seeds)}; give at least one, each once")
-    for option, value, least in (("draws", draws, 100), ("n_boot", n_boot, 100)):
-        if value < least:
-            raise EvaluationError(f"{option} is {value}; give at least {least}")
-    if on_error not in ("raise", "nan"):
-        raise EvaluationError(f"on_error is {on_error!r}; choose 'raise' or 'nan'")
-
-
-def _check_tasks(models: Mapping[str, AbstractModel], task: str) -> None:
-    task_named(task)
-    if task == "generate":
-        raise EvaluationError("task 'generate' is sampled, not scored; use evaluate.posterior_predictive")
-    for name, model in models.items():
-        if task not in model.tasks:
-            able = sorted(n for n, m in models.items() if task in m.tasks)
-            raise EvaluationError(
-                f"model {name!r} cannot {task}, it can {', '.join(model.tasks)}; able are {', '.join(able) or 'none'}"
-            )
-
-
-def _sessions(data: xr.Dataset | Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
-    if isinstance(data, xr.Dataset):
-        check_binned(data)
-        return {ONE_SESSION: data}
-    if not data:
-        raise EvaluationError("data holds no session; give a binned dataset, or datasets by session")
-    sessions = {str(name): one for name, one in data.items()}
-    for name, one in sessions.items():
-        check_binned(one, name=f"data[{name!r}]")
-    widths = {name: float(one.attrs["bin_width"]) for name, one in sessions.items()}
-    first, *others = widths
-    for name in others:
-        if not np.isclose(widths[name], widths[first], rtol=1e-9, atol=0.0):
-            raise EvaluationError(
-                f"session {name!r} has bins of {widths[name]} s, session {first!r} of {widths[first]} s; scores of different "
-                "bin widths cannot be ranked, bin them alike"
-            )
-    return sessions
-
-
-def _one_space(
-    models: Mapping[str, AbstractModel],
-    *,
-    given: Mapping[str, AbstractModel],
-    sessions: Mapping[str, xr.Dataset],
-    task: str,
-) -> tuple[str, list[str]]:
-    """The sample space that all models share, and the baselines that are in another one.
-
-    A Bernoulli and a Poisson model of the same bins differ by tenths of a bit per spike from their sample
-    spaces alone.
-    """
-    if task_named(task).target == "behavior":
-        return "density", []
-    spaces = {name: model.space for name, model in given.items()}
-    if len(set(spaces.values())) > 1:
-        words = ", ".join(f"{name!r} ({space})" for name, space in spaces.items())
-        raise EvaluationError(
-            f"models answer in different sample spaces: {words}; compare each space by itself"
-        )
-    space = next(iter(spaces.values()))
-    for session, one in sessions.items():
-        where = f" of session {session!r}" if session else ""
-        target = "counts" if "counts" in one else "calcium"
-        if (target == "calcium") != (space == "density"):
-            raise EvaluationError(
-                f"the data{where} hold {target}, models {', '.join(map(repr, given))} answer in {space}"
-            )
-        if space == "binary" and (most := int(one["counts"].where(one["mask"], 0).max())) > 1:
-            raise EvaluationError(
-                f"models {', '.join(map(repr, given))} know bins of at most one spike, a bin{where} holds {most}; use narrower bins"
-            )
-    return space, [name for name, model in models.items() if model.space != space]
-
-
-def _question(
-    data: xr.Dataset,
-    *,
-    task: str,
-    given: Sequence[str] | None,
-    target: str | None,
-    draws: int,
-    held_out: float,
-    metrics: Sequence[str | AbstractMetric] | None,
-    nulls: int,
-) -> Question:
-    values = _target(data, task, target)
-    return Question(
-        task=task,
-        given=None if given is None else tuple(given),
-        target=target,
-        draws=draws,
-        held_out=held_out,
-        metrics=chosen_metrics(metrics, values, kind_of(values)),
-        nulls=_checked_nulls(data, task, nulls),
-    )
-
-
-def _checked_nulls(data: xr.Dataset, task: str, nulls: int) -> int:
-    spec = task_named(task)
-    if nulls < 0:
-        raise EvaluationError(f"nulls is {nulls}; give 0 for none")
-    if nulls and not (behaviors(data) and (spec.covariates or spec.target == "behavior")):
-        raise EvaluationError(
-            f"nulls is {nulls}, but task {task!r} of these data pairs no behaviour with spikes; leave it 0"
-        )
-    return nulls
-
-
-def _target(data: xr.Dataset, task: str, target: str | None) -> xr.DataArray:
-    """What is scored; all units for co-smoothing, as those held out may be chosen later."""
-    if task_named(task).counts == "held-in":
-        return data["counts" if "counts" in data else "calcium"]
-    return target_of(data, task, target=target).values
-
-
-# ---- folds
-# -----------------------------------------------------------------------------------------------------
-
-
-def _gap(
-    models: Mapping[str, AbstractModel], gap: float | None, cv: int | Split | Mapping[str, Split]
-) -> float:
-    """Seconds between training and test trials, at least the past that any model reads."""
-    reads = {name: float(model.history()) for name, model in models.items()}
-    furthest = max(reads, key=lambda name: reads[name])
-    need = reads[furthest]
-    remedy = f"model {furthest!r} reads {need:g} s of past; give a gap of at least that"
-    if isinstance(cv, Integral):
-        if gap is not None and gap < need - 1e-9:
-            raise EvaluationError(f"gap is {gap:g} s, and test trials would leak into training: {remedy}")
-        return need if gap is None else float(gap)
-    if gap is not None:
-        raise EvaluationError(
-            "gap and a split were both given; the gap is the split's own, make it with splits.blocked"
-        )
-    splits = [cv] if isinstance(cv, Split) else list(cv.values())
-    for split in splits:
-        # Somebody who asks for a leaky split by name wants to see the leak.
-        if split.kind != "leaky_random" and split.gap < need - 1e-9:
-            raise EvaluationError(f"the {split.kind} split has a gap of {split.gap:g} s: {remedy}")
-    return min(split.gap for split in splits)
-
-
-def _folds(
-    sessions: Mapping[str, xr.Dataset], cv: int | Split | Mapping[str, Split], gap: float
-) -> dict[str, tuple[Fold, ...]]:
-    if isinstance(cv, Integral):
-        return {name: blocked(one, folds=int(cv), gap=gap).folds for name, one in sessions.items()}
-    if isinstance(cv, Split):
-        if len(sessions) > 1:
-            raise EvaluationError(
-                "one split was given for several sessions; give a split for each, by session"
-            )
-        cv = dict.fromkeys(sessions, cv)
-    missing = [name for name in sessions if name not in cv]
-    if missing:
-        raise EvaluationError(f"cv has no split for session {missing[0]!r}; give one for each session")
-    for name, one in sessions.items():
-        for number, fold in enumerate(cv[name].folds):
-            if max(fold.train.max(), fold.test.max()) >= one.sizes["trial"]:
-                raise EvaluationError(
-                    f"fold {number} of the split names trial {int(max(fold.train.max(), fold.test.max()))}, the data hold "
-                    f"{one.sizes['trial']}; split these data themselves"
-                )
-    return {name: cv[name].folds for name in sessions}
-
-
-def _split_kind(cv: int | Split | Mapping[str, Split]) -> str:
-    if isinstance(cv, Integral):
-        return "blocked"
-    splits = [cv] if isinstance(cv, Split) else list(cv.values())
-    return ", ".join(dict.fromkeys(split.kind for split in splits))
 
 
 def _cache_folder(cache: str | Path | None) -> Path | None:

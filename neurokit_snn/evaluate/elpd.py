@@ -68,10 +68,8 @@ def blocked_kfold(
     """
     check_binned(data)
     need = float(model.history())
-    if isinstance(cv, Split):
-        split = cv
-    else:
-        split = blocked(data, folds=cv, gap=need if gap is None else gap)
+    kept_gap = need if gap is None else gap
+    split = cv if isinstance(cv, Split) else blocked(data, folds=cv, gap=kept_gap)
     if split.gap < need - 1e-9 and split.kind != "leaky_random":
         raise EvaluationError(
             f"the gap is {split.gap:g} s, {type(model).__name__} reads {need:g} s of past; give at least that"

@@ -73,16 +73,17 @@ def block_index(data: xr.Dataset, *, block: float = 10.0) -> np.ndarray:
     if data.attrs.get("layout") in OWN_BLOCKS:
         index[order] = np.arange(n_trials)
         return index
-    number, held, since = 0, 0.0, start[order[0]] if n_trials else 0.0
+    number = 0
+    held, since, until = 0.0, -np.inf, -np.inf
     for trial in order:
-        # Overlapping trials add less time than their lengths say, trials with pauses between them less than
-        # their span says.
-        if min(held, stop_before - since) >= block - 1e-9 if held else False:
-            number, held, since = number + 1, 0.0, start[trial]
+        # Overlapping trials add less time than their lengths say, trials with pauses between them less than their span says.
+        if held and min(held, until - since) >= block - 1e-9:
+            number, held = number + 1, 0.0
+        if not held:
+            since = start[trial]
         index[trial] = number
-        held += stop[trial] - start[trial]
-        stop_before = stop[trial]
-    if number and min(held, stop_before - since) < block - 1e-9:
+        held, until = held + stop[trial] - start[trial], stop[trial]
+    if number and min(held, until - since) < block - 1e-9:
         index[index == number] = number - 1
     return index
 

@@ -125,7 +125,7 @@ def _distance(scored: Scored) -> xr.Variable:
     """Euclidean distance over the axes of the behaviour, in its units."""
     squared = (scored.columns(scored.target) - scored.columns(scored.need_mean())) ** 2
     total = squared.sum("column", skipna=False) if "column" in squared.dims else squared
-    return np.sqrt(total).where(scored.valid_samples())
+    return (total**0.5).where(scored.valid_samples())
 
 
 def _angle(scored: Scored) -> xr.Variable:

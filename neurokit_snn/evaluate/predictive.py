@@ -1,4 +1,4 @@
-"""Posterior predictive checks: do spikes sampled from a model look like the spikes recorded?
+"""Posterior predictive checks: whether spikes sampled from a model look like the spikes recorded.
 
 A score says which of two models is better, not what is wrong with the best one. Here statistics that no model
 was fitted to (Fano factors, intervals, population counts, correlograms) are computed for the data and for
@@ -239,20 +239,13 @@ def posterior_predictive(
     for name in recorded.data_vars:
         ordered = sampled[name].transpose("draw", ...).values
         dims = recorded[name].dims
-        result[f"{name}_mean"] = (dims, _over_draws(np.mean, ordered))
-        result[f"{name}_low"] = (dims, _over_draws(lambda v, axis: np.quantile(v, 0.025, axis=axis), ordered))
-        result[f"{name}_high"] = (
-            dims,
-            _over_draws(lambda v, axis: np.quantile(v, 0.975, axis=axis), ordered),
-        )
+        known = np.isfinite(ordered).all(0)
+        filled = np.where(known, ordered, 0.0)
+        low, high = np.quantile(filled, [0.025, 0.975], axis=0)
+        for part, values in (("mean", filled.mean(0)), ("low", low), ("high", high)):
+            result[f"{name}_{part}"] = (dims, np.where(known, values, np.nan))
         result[f"{name}_p"] = (dims, _two_sided(recorded[name].values, ordered))
     return result.assign_attrs(task=task, draws=draws, model=type(model).__name__, seed=seed)
-
-
-def _over_draws(function: Callable[..., np.ndarray], values: np.ndarray) -> np.ndarray:
-    """Apply a function over the draws, NaN where any of them is."""
-    known = np.isfinite(values).all(0)
-    return np.where(known, function(np.where(known, values, 0.0), axis=0), np.nan)
 
 
 def _two_sided(recorded: np.ndarray, sampled: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The time-rescaling test: are the intervals between spikes, measured in expected spikes, exponential?
+"""The time-rescaling test: whether the intervals between spikes, measured in expected spikes, are exponential.
 
 Brown et al. 2002 (Neural Computation 14) rescale time by the predicted rate, which turns the spikes of a
 right model into a Poisson process of unit rate. Bins make the rescaled intervals coarse, and the test reject

@@ -142,7 +142,7 @@ def train_null(asked: Target) -> Null | None:
     values = asked.values.where(asked.mask, 0)
     mean = values.sum(over) / n
     second = (values.astype(np.float64) ** 2).sum(over) / n
-    sd = np.sqrt((second - mean**2).clip(min=0.0))
+    sd = (second - mean**2).clip(min=0.0) ** 0.5
     if asked.name == "counts":
         mean = mean.where(mean > 0, 0.5 / n)
     return Null(mean=mean.compute(), sd=sd.compute())

@@ -61,13 +61,8 @@ def score(
 
     Examples
     --------
-    >>> import numpy as np, xarray as xr
-    >>> counts = xr.DataArray(np.array([[[0], [2]]], dtype=np.int32), dims=("trial", "time", "unit"))
-    >>> data = xr.Dataset(
-    ...     {"counts": counts, "mask": counts >= 0},
-    ...     coords={"trial_start": ("trial", [0.0]), "trial_stop": ("trial", [2.0]), "time": [0.5, 1.5]},
-    ...     attrs={"schema": "neurokit_snn.binned", "schema_version": 1, "bin_width": 1.0, "layout":
-    "windows"}, ... )
+    >>> import neurokit_snn as nk
+    >>> data = nk.recording.bin(nk.recording.build(spikes={"a": [1.2, 1.7]}), 1.0, start=0.0, stop=2.0)
     >>> perfect = data["counts"].astype(float)
     >>> round(float(score(data, perfect, metrics=["bits_per_spike"])["value"][0]), 6)
     1.0

@@ -170,7 +170,7 @@ def behaving(true: np.ndarray, kind: str, units: str = "cm", mask: np.ndarray | 
 
 def test_decoding_metrics_are_those_of_scikit_learn_and_scipy() -> None:
     rng = np.random.default_rng(0)
-    true = rng.normal(size=(4, 30, 2)) + [100.0, -3.0]
+    true = rng.normal(loc=[100.0, -3.0], size=(4, 30, 2))
     guess = true + rng.normal(size=true.shape)
     mask = rng.random((4, 30)) < 0.8
     data = behaving(np.where(mask[..., None], true, np.nan), "continuous", mask=mask)

@@ -127,7 +127,7 @@ def test_silent_units_have_no_test() -> None:
 def test_bad_input(made: Made) -> None:
     data = made()
     rate = xr.ones_like(data["counts"], dtype=float)
-    with pytest.raises(EvaluationError, match="negative or NaN .*trial number 0, unit number 0"):
+    with pytest.raises(EvaluationError, match=r"negative or NaN .*trial number 0, unit number 0"):
         time_rescaling(data, -rate)
     with pytest.raises(EvaluationError, match="at most one spike, one holds"):
         time_rescaling(data, rate, space="binary")
