@@ -87,10 +87,13 @@ def assemble(
             whole = restore(schema.datasets(tree), wanted, kept or {}, name)
             whole["/"] = whole["/"].assign_attrs({key: root[key] for key in known})
             tree = schema.from_datasets(whole)
+    except RecordingError as error:
+        raise RecordingError(f"{name}: {error}") from error
+    try:
         recording.validate(tree, name=name)
     except RecordingError as error:
-        text = str(error) if str(error).startswith(name) else f"{name}: {error}"
-        raise RecordingError(text) from error
+        broken = sorted({problem.node.strip("/") for problem in recording.problems(tree)})
+        raise RecordingError(f"{error}; what cannot be mended can be left out: drop={broken}") from error
     return tree
 
 

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pynwb
 import pytest
-from pynwb.behavior import BehavioralEpochs, Position, SpatialSeries
+from pynwb.behavior import BehavioralEpochs, BehavioralEvents, Position, SpatialSeries
 from pynwb.ecephys import LFP, ElectricalSeries
 from pynwb.event import EventsTable, TimestampVectorData
 from pynwb.image import ImageSeries
@@ -90,6 +90,11 @@ def test_tables_of_others(theirs, tmp_path):
         name="licking", data=np.array([1, -1, 2, -2], dtype=np.int8), timestamps=[0.0, 1.0, 2.0, 3.0]
     )
     module.add(BehavioralEpochs(interval_series=[marks]))
+    module.add(
+        BehavioralEvents(
+            time_series=[pynwb.TimeSeries(name="sip", data=[1, 2], unit="", timestamps=[0.5, 3.0])]
+        )
+    )
     tree = io.read_nwb(save(theirs, tmp_path))
     assert tree["trials"]["start"].values.tolist() == [0.0, 3.0]
     assert tree["trials"]["choice"].values.tolist() == ["right", "left"]
@@ -99,6 +104,7 @@ def test_tables_of_others(theirs, tmp_path):
     assert tree["epochs/invalid_times"]["start"].values.tolist() == [6.0]
     assert tree["events/ttl"]["time"].values.tolist() == [1.0, 2.0]
     assert tree["events/notes"]["annotation"].values.tolist() == ["go", "stop"]
+    assert tree["events/sip"]["value"].values.tolist() == [1, 2]
     assert tree["epochs/licking"]["kind"].values.tolist() == [1, 2]
     assert tree["epochs/licking"]["stop"].values.tolist() == [1.0, 3.0]
 
@@ -191,7 +197,9 @@ def test_a_broken_node_can_be_left_out(theirs, tmp_path):
     theirs.add_unit(spike_times=[1.0, 2.0], id=3)
     theirs.add_trial(start_time=1.0, stop_time=np.nan)
     path = save(theirs, tmp_path)
-    with pytest.raises(RecordingError, match="/trials"):
+    with pytest.raises(
+        RecordingError, match=r"/trials .*; what cannot be mended can be left out: drop=\['trials'\]"
+    ):
         io.read_nwb(path)
     assert list(io.read_nwb(path, drop=["trials"]).children) == ["units", "spikes"]
     with pytest.raises(
@@ -263,3 +271,33 @@ def test_a_damaged_layout_is_named(tmp_path):
         file["scratch/neurokit_snn_layout"][()] = "{"
     with pytest.raises(FormatError, match="layout is damaged"):
         io.read_nwb(path)
+
+
+def test_labelled_events_of_ndx_events():
+    """A stand-in for the extension's class, whose package is not installed here: what is read is its attributes."""
+    from neurokit_snn.io.nwb.found import Found
+
+    class LabeledEvents:
+        name, timestamps = "cue", np.array([0.0, 0.5, 2.0])
+        data, data__labels = np.array([0, 1, 0], dtype=np.uint8), np.array(["go", "stop"])
+
+    found = Found("a.nwb", places={}, columns={}, lazy=False)
+    found.take_instants("acquisition/cue", LabeledEvents())
+    assert found.nodes["/events/cue"]["label"].values.tolist() == ["go", "stop", "go"]
+
+
+def test_pynapple_opens_our_files(tmp_path):
+    import pynapple as nap
+
+    tree = recording.build(
+        spikes={3: [0.5, 1.0], 1: [0.1, np.nextafter(0.1, 1.0), 5.0]},
+        units={"unit": [3, 1], "region": ["CA1", "CA3"], "electrode": [4, 5]},
+        behavior={"position": {"time": [0.0, 0.1, 0.3], "value": np.ones((3, 2)), "units": "cm"}},
+        trials=[[0.0, 1.0], [2.0, 3.0]],
+    )
+    loaded = nap.load_file(str(io.write_nwb(tree, tmp_path / "a.nwb")))
+    assert loaded["units"][1].t.tolist() == [0.1, np.nextafter(0.1, 1.0), 5.0]
+    assert loaded["units"].get_info("region")[3] == "CA1"
+    assert loaded["position"].t.tolist() == [0.0, 0.1, 0.3]
+    assert loaded["trials"].end.tolist() == [1.0, 3.0]
+    loaded.close()

@@ -106,3 +106,6 @@ def test_lazy_arrays_are_dask_and_keep_no_file(suffix, tmp_path):
     lazy = io.read(path, lazy=True)["signals/lfp"]["value"]
     assert lazy.chunks is not None
     assert np.array_equal(lazy.isel(time=slice(70_000, 70_003)).values, value[70_000:70_003])
+    other = {".nwb": ".zarr", ".zarr": ".nc", ".nc": ".nwb"}[suffix]
+    copy = io.write(io.read(path, lazy=True), tmp_path / f"copy{other}")
+    assert_recordings_equal(io.read(copy), tree)

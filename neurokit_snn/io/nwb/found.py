@@ -116,7 +116,8 @@ class Found:
         data = getattr(series, "data", None)
         if column is not None and data is not None:
             values = np.asarray(data[:])
-            labels = getattr(series, "labels", None)
+            # Without the extension ndx-events installed, hdmf names the attribute after the data it belongs to.
+            labels = getattr(series, "labels", getattr(series, "data__labels", None))
             if labels is not None and values.dtype.kind in "iu":
                 values = np.asarray(labels[:])[values]
             content[column] = ("event", values.astype(object) if values.dtype.kind in "OSU" else values)
