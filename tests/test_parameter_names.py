@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import itertools
-import pkgutil
 from collections import defaultdict
 from collections.abc import Iterator
+from types import ModuleType
 
 import pytest
 
@@ -29,8 +28,21 @@ SYNONYMS = {
     "draws": {"n_draws", "n_samples", "num_samples"},
 }
 
+# Words whose singular takes one thing and whose plural takes several of it, or a mapping by name.
+ONE_AND_SEVERAL = {
+    "covariate", "epoch", "kind", "metric", "model", "seed", "signal", "subject", "tree", "unit",
+}  # fmt: skip
+
 # Pairs that look alike and are different things; each with its reason.
-ALLOWED: dict[frozenset[str], str] = {}
+ALLOWED: dict[frozenset[str], str] = {
+    frozenset(("block", "blocks")): "seconds to resample together; the statistics of such blocks in a metric",
+    frozenset(("null", "nulls")): "the values of a null statistic; how many a comparison makes",
+    frozenset(("other", "others")): "the model on the other axis; behaviour of the other sessions",
+    frozenset(("state", "states")): "of a file that the doctor found; number of latent states, as PSID says",
+    frozenset(
+        ("statistic", "statistics")
+    ): "a function of spikes and behaviour; what a metric keeps of a block",
+} | {frozenset((word, word + "s")): "one and several" for word in ONE_AND_SEVERAL}
 
 COUNT_WORDS = {"n", "num", "nb", "number", "nr", "count"}
 FILLERS = {"of", "the", "per", "in", "to"}
@@ -71,26 +83,27 @@ def near_duplicates(names: set[str]) -> set[frozenset[str]]:
     for left, right in itertools.combinations(sorted(names), 2):
         alike = _tokens(left) == _tokens(right)
         joined = "".join(_tokens(left)), "".join(_tokens(right))
-        # Short names are one letter apart by chance (x and y, low and how); long ones by carelessness.
-        if alike or (min(map(len, joined)) >= 5 and _one_edit_apart(*joined)):
+        # Short words are one letter apart by chance (block and clock); long ones by carelessness.
+        if alike or (min(map(len, joined)) >= 6 and _one_edit_apart(*joined)):
             pairs.add(frozenset((left, right)))
     return pairs
 
 
-def _public_modules() -> Iterator[object]:
-    yield neurokit_snn
-    for info in pkgutil.walk_packages(neurokit_snn.__path__, "neurokit_snn."):
-        if not any(part.startswith("_") for part in info.name.split(".")):
-            module = importlib.import_module(info.name)
-            if hasattr(module, "__all__"):
-                yield module
+def _public_names(module: ModuleType = neurokit_snn) -> Iterator[object]:
+    """What can be reached from the package root through names that are offered."""
+    for name in module.__all__:
+        thing = getattr(module, name)
+        if isinstance(thing, ModuleType):
+            yield from _public_names(thing)
+        else:
+            yield thing
 
 
 def _signatures(thing: object, name: str) -> Iterator[tuple[str, inspect.Signature]]:
     """Of a function; of a class, its constructor's and its public methods'."""
     if inspect.isfunction(thing):
         yield name, inspect.signature(thing)
-    elif inspect.isclass(thing):
+    elif inspect.isclass(thing) and not issubclass(thing, BaseException):
         yield name, inspect.signature(thing)
         for attribute in vars(thing):
             if not attribute.startswith("_") and inspect.isroutine(method := getattr(thing, attribute)):
@@ -100,16 +113,14 @@ def _signatures(thing: object, name: str) -> Iterator[tuple[str, inspect.Signatu
 def _api_parameters() -> dict[str, set[str]]:
     """Each parameter name of the public API, with the functions and methods that have it."""
     found: dict[str, set[str]] = defaultdict(set)
-    for module in _public_modules():
-        for name in module.__all__:
-            thing = getattr(module, name)
-            if not getattr(thing, "__module__", "").startswith("neurokit_snn"):
-                continue
-            place = f"{thing.__module__.removeprefix('neurokit_snn.')}.{name}"
-            for where, signature in _signatures(thing, place):
-                for parameter in signature.parameters.values():
-                    if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-                        found[parameter.name].add(where)
+    for thing in _public_names():
+        place = (
+            f"{thing.__module__.removeprefix('neurokit_snn.')}.{thing.__name__}" if callable(thing) else ""
+        )
+        for where, signature in _signatures(thing, place):
+            for parameter in signature.parameters.values():
+                if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                    found[parameter.name].add(where)
     found.pop("self", None)
     return dict(found)
 

@@ -17,7 +17,7 @@ def test_the_ten_lines_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     exec(compile(code, "README.md", "exec"), names)
-    assert "tuning" in capsys.readouterr().out
+    assert "rotation" in capsys.readouterr().out
     assert (tmp_path / "comparison.nk" / "manifest.json").exists()
 
 
