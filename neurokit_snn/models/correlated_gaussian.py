@@ -12,7 +12,7 @@ from scipy.linalg import solve_triangular
 from neurokit_snn.errors import ModelError
 from neurokit_snn.models.observations import AbstractObservation, Space
 
-__all__ = ["CorrelatedGaussian"]
+__all__ = ["CorrelatedGaussian", "gaussian_around"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -85,3 +85,24 @@ class CorrelatedGaussian(AbstractObservation):
             return self.location + factor[0, 0] * rng.standard_normal(self.location.shape)
         order = self.location.transpose(..., self.axis_dim)
         return (order + rng.standard_normal(order.shape) @ factor.T).transpose(*self.location.dims)
+
+
+def gaussian_around(
+    location: np.ndarray,
+    visible: xr.Dataset,
+    *,
+    covariance: np.ndarray,
+    axis_dim: str | None,
+    axis_labels: tuple[str, ...],
+) -> CorrelatedGaussian:
+    """Label locations ``([draw,] trial, time, axis)`` by the visible data and put a covariance around them."""
+    coords = {"trial": visible["trial"].values, "time": visible["time"].values}
+    dims: tuple[str, ...] = ("draw", "trial", "time") if location.ndim == 4 else ("trial", "time")
+    if axis_dim is None:
+        location = location[..., 0]
+    else:
+        dims = (*dims, axis_dim)
+        coords[axis_dim] = np.asarray(axis_labels)
+    return CorrelatedGaussian(
+        location=xr.DataArray(location, dims=dims, coords=coords), covariance=covariance, axis_dim=axis_dim
+    )

@@ -102,7 +102,7 @@ class ReducedRankRegression(AbstractModel):
     def __init__(
         self,
         *,
-        smoothing: Sequence[float] = (0.05, 0.2),
+        smoothing: Sequence[float] = (0.1, 0.3),
         rank: int | str = "auto",
         covariates: Sequence[str] | None = None,
         by: str | Mapping[str, str] | None = None,

@@ -13,7 +13,7 @@ import xarray as xr
 
 from neurokit_snn.errors import ModelError
 from neurokit_snn.models.base import AbstractModel
-from neurokit_snn.models.correlated_gaussian import CorrelatedGaussian
+from neurokit_snn.models.correlated_gaussian import gaussian_around
 from neurokit_snn.models.covariates import decoded_covariate, require_counts
 from neurokit_snn.models.inner_folds import blocks_of_bins
 from neurokit_snn.models.lags import lagged
@@ -136,27 +136,6 @@ class RidgeDecoder(AbstractModel):
         self.target_ = str(stored.attrs["target"])
         self.axis_dim_ = json.loads(stored.attrs["axis_dim"])
         self.axis_labels_ = tuple(json.loads(stored.attrs["axis_labels"]))
-
-
-def gaussian_around(
-    location: np.ndarray,
-    visible: xr.Dataset,
-    *,
-    covariance: np.ndarray,
-    axis_dim: str | None,
-    axis_labels: tuple[str, ...],
-) -> CorrelatedGaussian:
-    """Label locations ``(draw, trial, time, axis)`` by the visible data and put a covariance around them."""
-    coords = {"trial": visible["trial"].values, "time": visible["time"].values}
-    dims: tuple[str, ...] = ("draw", "trial", "time")
-    if axis_dim is None:
-        location = location[..., 0]
-    else:
-        dims = (*dims, axis_dim)
-        coords[axis_dim] = np.asarray(axis_labels)
-    return CorrelatedGaussian(
-        location=xr.DataArray(location, dims=dims, coords=coords), covariance=covariance, axis_dim=axis_dim
-    )
 
 
 def ridge_state(fit: RidgeFit) -> xr.Dataset:
