@@ -16,7 +16,7 @@ from neurokit_snn._extras import require
 from neurokit_snn.errors import ModelError
 from neurokit_snn.models.base import AbstractModel
 from neurokit_snn.models.correlated_gaussian import gaussian_around
-from neurokit_snn.models.covariates import decoded_covariate, require_counts
+from neurokit_snn.models.covariates import counts_and_mask, decoded_covariate
 from neurokit_snn.models.inner_folds import blocks_of_bins
 from neurokit_snn.models.observations import AbstractObservation
 
@@ -117,10 +117,12 @@ class CEBRADecoder(AbstractModel):
     def _fit(self, data: xr.Dataset, *, seed: int, progress: bool, resume: Path | None) -> None:
         who = "CEBRADecoder.fit"
         found = decoded_covariate(data, self.target, max_axes=None, circular=False, who=who)
-        counts, mask = (np.asarray(a.transpose("trial", "time", "unit").values) for a in require_counts(data, who))
+        counts, mask = counts_and_mask(data, who)
         usable = found.valid & mask.any(-1)
         if not usable.any():
-            raise ModelError(f"{who}: no bin has both a valid count and a valid {found.name}; check the masks")
+            raise ModelError(
+                f"{who}: no bin has both a valid count and a valid {found.name}; check the masks"
+            )
         self.target_ = f"behavior_{found.name}"
         extra = [str(d) for d in data[self.target_].dims if d not in ("trial", "time")]
         self.axis_dim_, self.axis_labels_ = (extra[0], found.axes) if extra else (None, ())
@@ -135,7 +137,9 @@ class CEBRADecoder(AbstractModel):
         self._calibrate(embedding, behavior, learned, scale)
         self.embedding_, self.behavior_ = embedding, behavior
 
-    def _train(self, inputs: np.ndarray, behavior: np.ndarray, *, seed: int, progress: bool, who: str) -> None:
+    def _train(
+        self, inputs: np.ndarray, behavior: np.ndarray, *, seed: int, progress: bool, who: str
+    ) -> None:
         torch, cebra = require("torch", extra="torch"), require("cebra", extra="baselines")
         if self.architecture not in cebra.models.get_options():
             raise ModelError(
@@ -189,7 +193,8 @@ class CEBRADecoder(AbstractModel):
         model = self._network()
         offset = model.get_offset()
         padded = np.pad(inputs, ((0, 0), (offset.left, offset.right - 1), (0, 0)), mode="edge")
-        windows = np.lib.stride_tricks.sliding_window_view(padded, len(offset), axis=1)  # (trial, time, unit, lag)
+        # windows: (trial, time, unit, lag)
+        windows = np.lib.stride_tricks.sliding_window_view(padded, len(offset), axis=1)
         parts = []
         with torch.inference_mode():
             for trial in windows:
@@ -200,10 +205,7 @@ class CEBRADecoder(AbstractModel):
     def _predictive(
         self, visible: xr.Dataset, *, task: str, draws: int, rng: np.random.Generator
     ) -> Mapping[str, AbstractObservation]:
-        counts, mask = (
-            np.asarray(a.transpose("trial", "time", "unit").values)
-            for a in require_counts(visible, "CEBRADecoder")
-        )
+        counts, mask = counts_and_mask(visible, "CEBRADecoder")
         embedding = self._embed(self._filled(counts, mask))
         near = _mean_of_nearest(
             self.embedding_, self.behavior_, embedding.reshape(-1, embedding.shape[-1]), self.neighbors_

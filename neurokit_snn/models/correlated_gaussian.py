@@ -54,10 +54,9 @@ class CorrelatedGaussian(AbstractObservation):
         """Joint log density of each vector, in nats per unit of the behaviour; NaN where an axis is."""
         factor = np.linalg.cholesky(self.covariance)
         apart = target - self.location
-        if self.axis_dim is None:
-            apart = apart.expand_dims("_axis", -1)
-        else:
-            apart = apart.transpose(..., self.axis_dim)
+        apart = (
+            apart.expand_dims("_axis", -1) if self.axis_dim is None else apart.transpose(..., self.axis_dim)
+        )
         flat = apart.values.reshape(-1, factor.shape[0])
         known = np.isfinite(flat).all(1)
         white = solve_triangular(factor, np.where(known[:, None], flat, 0.0).T, lower=True)
@@ -76,15 +75,19 @@ class CorrelatedGaussian(AbstractObservation):
         noise = within[0] if self.axis_dim is None else xr.DataArray(within, dims=self.axis_dim)
         between = self.location.var("draw", ddof=1) if self.location.sizes.get("draw", 1) > 1 else 0.0
         plain = self.location.isel(draw=0, drop=True) if "draw" in self.location.dims else self.location
-        return np.sqrt(xr.zeros_like(plain) + noise + between)
+        total: xr.DataArray = np.sqrt(xr.zeros_like(plain) + noise + between)
+        return total
 
     def sample(self, rng: np.random.Generator) -> xr.DataArray:
         """One vector around each location."""
         factor = np.linalg.cholesky(self.covariance)
         if self.axis_dim is None:
-            return self.location + factor[0, 0] * rng.standard_normal(self.location.shape)
-        order = self.location.transpose(..., self.axis_dim)
-        return (order + rng.standard_normal(order.shape) @ factor.T).transpose(*self.location.dims)
+            return self.location.copy(
+                data=self.location.values + factor[0, 0] * rng.standard_normal(self.location.shape)
+            )
+        last = self.location.transpose(..., self.axis_dim)
+        noise = rng.standard_normal(last.shape) @ factor.T
+        return last.copy(data=last.values + noise).transpose(*self.location.dims)
 
 
 def gaussian_around(

@@ -11,9 +11,19 @@ import xarray as xr
 from neurokit_snn.errors import ModelError
 from neurokit_snn.recording.binned import behaviors, mask_name
 
-__all__ = ["Covariate", "category_codes", "covariate", "covariate_names", "decoded_covariate", "require_counts"]
+__all__ = [
+    "Covariate",
+    "category_codes",
+    "counts_and_mask",
+    "covariate",
+    "covariate_names",
+    "decoded_covariate",
+    "require_counts",
+]
 
-PERIODS = {"rad": 2 * np.pi, "radian": 2 * np.pi, "radians": 2 * np.pi, "deg": 360.0, "degree": 360.0, "degrees": 360.0}
+PERIODS = dict.fromkeys(("rad", "radian", "radians"), 2 * np.pi) | dict.fromkeys(
+    ("deg", "degree", "degrees"), 360.0
+)
 """Period of a circular behaviour by its units; without units radians are meant."""
 
 DEFAULT_AXES = ("x", "y", "z")
@@ -61,6 +71,13 @@ def require_counts(data: xr.Dataset, who: str) -> tuple[xr.DataArray, xr.DataArr
     return data["counts"], data["mask"]
 
 
+def counts_and_mask(data: xr.Dataset, who: str) -> tuple[np.ndarray, np.ndarray]:
+    """Counts and mask as arrays ``(trial, time, unit)`` in memory; errors as `require_counts`."""
+    counts, mask = require_counts(data, who)
+    dims = ("trial", "time", "unit")
+    return np.asarray(counts.transpose(*dims).values), np.asarray(mask.transpose(*dims).values)
+
+
 def covariate_names(data: xr.Dataset) -> tuple[str, ...]:
     """Names (without ``behavior_``) of all behaviours of binned data."""
     return tuple(name.removeprefix("behavior_") for name in behaviors(data))
@@ -104,7 +121,9 @@ def _behavior(values: xr.DataArray, mask: xr.DataArray, name: str, who: str) -> 
     units = str(values.attrs.get("units", ""))
     array = np.asarray(values.transpose("trial", "time", *extra).values, dtype=np.float64)
     if extra:
-        labels = values[extra[0]].values.tolist() if extra[0] in values.coords else DEFAULT_AXES[: array.shape[-1]]
+        labels = (
+            values[extra[0]].values.tolist() if extra[0] in values.coords else DEFAULT_AXES[: array.shape[-1]]
+        )
         axes = tuple(str(label) for label in labels)
     else:
         array, axes = array[..., None], ("",)
@@ -113,7 +132,9 @@ def _behavior(values: xr.DataArray, mask: xr.DataArray, name: str, who: str) -> 
         return Covariate(
             name=name, values=array[..., 0], valid=valid, kind=kind, units=units, axes=(), period=np.nan
         )
-    period = float(values.attrs.get("period", PERIODS.get(units, 2 * np.pi))) if kind == "circular" else np.nan
+    period = (
+        float(values.attrs.get("period", PERIODS.get(units, 2 * np.pi))) if kind == "circular" else np.nan
+    )
     return Covariate(
         name=name,
         values=np.where(valid[..., None], array, np.nan),
@@ -185,12 +206,16 @@ def decoded_covariate(
         plain = names[0]
     if plain is None or plain not in names:
         asked = "no target is named" if plain is None else f"target is {plain!r}"
-        raise ModelError(f"{who}: {asked}; the data hold the behaviours {', '.join(names) or '(none)'}; name one of them")
+        raise ModelError(
+            f"{who}: {asked}; the data hold the behaviours {', '.join(names) or '(none)'}; name one of them"
+        )
     found = covariate(data, plain, who=who)
     if found.kind == "categorical" or (found.kind == "circular" and not circular):
         raise ModelError(f"{who}: target {plain!r} is {found.kind}, which this decoder cannot decode")
     if max_axes is not None and len(found.axes) > max_axes:
-        raise ModelError(f"{who}: target {plain!r} has {len(found.axes)} axes; this decoder takes at most {max_axes}")
+        raise ModelError(
+            f"{who}: target {plain!r} has {len(found.axes)} axes; this decoder takes at most {max_axes}"
+        )
     if not found.valid.any():
         raise ModelError(f"{who}: target {plain!r} has no valid value in the data")
     return found

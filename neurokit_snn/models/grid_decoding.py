@@ -77,7 +77,7 @@ class GridAxes:
                 out[:, axis] = np.mod(steps[:, axis] + period / 2, period) - period / 2
         return out
 
-    def kernels(self, widths: Sequence[float]) -> list[np.ndarray]:
+    def kernels(self, widths: Sequence[float] | np.ndarray) -> list[np.ndarray]:
         """Gaussian kernel matrix of each axis, ``(cell, cell)``, with a standard deviation in the units of the axis."""
         made = []
         for edge, circular, width in zip(self.edges, self.circular, widths, strict=True):
@@ -176,7 +176,9 @@ def learn_maps(
     )
 
 
-def forward_backward(log_likelihood: np.ndarray, prior: np.ndarray, kernels: Sequence[np.ndarray]) -> np.ndarray:
+def forward_backward(
+    log_likelihood: np.ndarray, prior: np.ndarray, kernels: Sequence[np.ndarray]
+) -> np.ndarray:
     """Probability of each cell at each time given all spikes of the trial, for a random walk among the cells.
 
     The walk goes from cell ``i`` to ``j`` with probability proportional to ``K_ij prior_j`` (K Gaussian), so it stays where the
@@ -201,7 +203,9 @@ def forward_backward(log_likelihood: np.ndarray, prior: np.ndarray, kernels: Seq
     norm = spread(home, kernels)
     n_trials, n_time, _ = log_likelihood.shape
     flat = tuple(range(1, 1 + len(shape)))
-    likelihood = np.exp(log_likelihood - log_likelihood.max(-1, keepdims=True)).reshape(n_trials, n_time, *shape)
+    likelihood = np.exp(log_likelihood - log_likelihood.max(-1, keepdims=True)).reshape(
+        n_trials, n_time, *shape
+    )
 
     def scaled(p: np.ndarray) -> np.ndarray:
         return p / p.sum(axis=flat, keepdims=True)

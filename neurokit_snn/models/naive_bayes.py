@@ -13,7 +13,7 @@ from scipy.special import logsumexp
 
 from neurokit_snn.errors import ModelError
 from neurokit_snn.models.base import AbstractModel
-from neurokit_snn.models.covariates import Covariate, decoded_covariate, require_counts
+from neurokit_snn.models.covariates import Covariate, counts_and_mask, decoded_covariate
 from neurokit_snn.models.grid_decoding import GridAxes, RateMaps, forward_backward, learn_maps
 from neurokit_snn.models.inner_folds import blocks_of_bins
 from neurokit_snn.models.observations import AbstractObservation, Grid
@@ -113,10 +113,12 @@ class NaiveBayesDecoder(AbstractModel):
         who = "NaiveBayesDecoder.fit"
         self._check_parameters()
         found = decoded_covariate(data, self.target, max_axes=2, circular=True, who=who)
-        counts, mask = (np.asarray(a.transpose("trial", "time", "unit").values) for a in require_counts(data, who))
+        counts, mask = counts_and_mask(data, who)
         usable = found.valid & mask.any(-1)
         if not usable.any():
-            raise ModelError(f"{who}: no bin has both a valid count and a valid {found.name}; check the masks")
+            raise ModelError(
+                f"{who}: no bin has both a valid count and a valid {found.name}; check the masks"
+            )
         self.target_ = f"behavior_{found.name}"
         extra = [str(d) for d in data[self.target_].dims if d not in ("trial", "time")]
         self.axis_dim_, self.axis_labels_ = (extra[0], found.axes) if extra else (None, ())
@@ -140,11 +142,15 @@ class NaiveBayesDecoder(AbstractModel):
 
     def _check_parameters(self) -> None:
         if self.smoother not in ("none", "random-walk"):
-            raise ModelError(f"NaiveBayesDecoder: smoother is {self.smoother!r}; choose 'none' or 'random-walk'")
+            raise ModelError(
+                f"NaiveBayesDecoder: smoother is {self.smoother!r}; choose 'none' or 'random-walk'"
+            )
         if self.estimate not in ("mode", "mean"):
             raise ModelError(f"NaiveBayesDecoder: estimate is {self.estimate!r}; choose 'mode' or 'mean'")
         if self.smoothing != "auto" and not (isinstance(self.smoothing, int | float) and self.smoothing >= 0):
-            raise ModelError(f"NaiveBayesDecoder: smoothing is {self.smoothing!r}; give cells, 0 or more, or 'auto'")
+            raise ModelError(
+                f"NaiveBayesDecoder: smoothing is {self.smoothing!r}; give cells, 0 or more, or 'auto'"
+            )
         if self.bins < 2:
             raise ModelError(f"NaiveBayesDecoder: bins is {self.bins}; give at least 2")
 
@@ -183,10 +189,7 @@ class NaiveBayesDecoder(AbstractModel):
     def _predictive(
         self, visible: xr.Dataset, *, task: str, draws: int, rng: np.random.Generator
     ) -> Mapping[str, AbstractObservation]:
-        counts, mask = (
-            np.asarray(a.transpose("trial", "time", "unit").values)
-            for a in require_counts(visible, "NaiveBayesDecoder")
-        )
+        counts, mask = counts_and_mask(visible, "NaiveBayesDecoder")
         log_likelihood = _by_trial(self.maps_, counts, mask)
         if self.smoother == "random-walk":
             kernels = self.axes_.kernels(self.step_)

@@ -20,8 +20,16 @@ import scipy.sparse as sp
 
 from neurokit_snn.errors import ModelError
 
-__all__ = ["PoissonDesign", "choose_strength", "information", "log_likelihood", "newton",
-    "observed_somewhere", "observed_targets", "start_weights"]
+__all__ = [
+    "PoissonDesign",
+    "choose_strength",
+    "information",
+    "log_likelihood",
+    "newton",
+    "observed_somewhere",
+    "observed_targets",
+    "start_weights",
+]
 
 LOG_RATE_LIMIT = 30.0
 """Linear predictors are cut off here before they are exponentiated."""
@@ -120,7 +128,9 @@ class PoissonDesign:
         index = low * n_shared - low * (low - 1) // 2 + high - low  # place in np.triu_indices(n_shared)
         starts = np.arange(n_rows + 1) * a.size
         size = n_shared * (n_shared + 1) // 2
-        return sp.csr_array(((entries[:, a] * entries[:, b]).ravel(), index.ravel(), starts), shape=(n_rows, size))
+        return sp.csr_array(
+            ((entries[:, a] * entries[:, b]).ravel(), index.ravel(), starts), shape=(n_rows, size)
+        )
 
 
 def start_weights(design: PoissonDesign, counts: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
@@ -273,7 +283,9 @@ def choose_strength(
     """
     order = np.argsort(grid)[::-1]
     scores = np.zeros(len(grid))
-    design.products(np.zeros(counts.shape))  # makes the products of columns once, before the rows are taken apart
+    design.products(
+        np.zeros(counts.shape)
+    )  # makes the products of columns once, before the rows are taken apart
     for left_out in np.unique(block):
         train, test = np.flatnonzero(block != left_out), np.flatnonzero(block == left_out)
         seen, unseen = design.take(train), design.take(test)
@@ -281,7 +293,13 @@ def choose_strength(
         weights = None
         for index in order:
             weights = newton(
-                seen, counts[train], masks[0], precision=grid[index] * penalised, start=weights, tolerance=1e-3, who=who
+                seen,
+                counts[train],
+                masks[0],
+                precision=grid[index] * penalised,
+                start=weights,
+                tolerance=1e-3,
+                who=who,
             )
             scores[index] += log_likelihood(unseen, weights, counts[test], masks[1]).sum()
     return float(grid[int(scores.argmax())]), scores

@@ -15,7 +15,7 @@ from neurokit_snn._extras import require
 from neurokit_snn.errors import ModelError
 from neurokit_snn.models.base import AbstractModel
 from neurokit_snn.models.correlated_gaussian import gaussian_around
-from neurokit_snn.models.covariates import Covariate, decoded_covariate, require_counts
+from neurokit_snn.models.covariates import Covariate, counts_and_mask, decoded_covariate
 from neurokit_snn.models.observations import AbstractObservation
 
 __all__ = ["PSIDModel"]
@@ -90,7 +90,7 @@ class PSIDModel(AbstractModel):
                 "need 0 <= behavior_states <= states and block_rows of at least 2"
             )
         found = decoded_covariate(data, self.target, max_axes=None, circular=False, who=who)
-        counts, mask = (np.asarray(a.transpose("trial", "time", "unit").values) for a in require_counts(data, who))
+        counts, mask = counts_and_mask(data, who)
         self.target_ = f"behavior_{found.name}"
         extra = [str(d) for d in data[self.target_].dims if d not in ("trial", "time")]
         self.axis_dim_, self.axis_labels_ = (extra[0], found.axes) if extra else (None, ())
@@ -118,7 +118,12 @@ class PSIDModel(AbstractModel):
         self.count_mean_ = np.where(mask, counts, 0).sum((0, 1)) / bins
         self.behavior_mean_ = behavior[usable].mean(0) if usable.any() else np.zeros(behavior.shape[-1])
         apart = self._apart(counts, mask)
-        pieces = [(k, run) for k in range(counts.shape[0]) for run in _runs(usable[k]) if run.size > 2 * self.block_rows]
+        pieces = [
+            (k, run)
+            for k in range(counts.shape[0])
+            for run in _runs(usable[k])
+            if run.size > 2 * self.block_rows
+        ]
         if not pieces:
             raise ModelError(
                 f"{who}: no stretch of valid bins is longer than 2 x block_rows = {2 * self.block_rows}; "
@@ -129,7 +134,9 @@ class PSIDModel(AbstractModel):
         first = min(self.behavior_states, behavior.shape[-1] * self.block_rows)
         number = min(self.states, int(speaking.sum()) * self.block_rows)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # PSID warns of badly scaled intermediate matrices; the residuals tell
+            warnings.simplefilter(
+                "ignore"
+            )  # PSID warns of badly scaled intermediate matrices; the residuals tell
             system = psid.PSID(
                 [apart[k, run][:, speaking] for k, run in pieces],
                 [behavior[k, run] - self.behavior_mean_ for k, run in pieces],
@@ -147,7 +154,10 @@ class PSIDModel(AbstractModel):
         self.gain_[:, speaking] = np.asarray(system.K)
         self.filter_gain_ = np.zeros((number, speaking.size))
         self.filter_gain_[:, speaking] = np.asarray(system.Kf)
-        if not all(np.isfinite(a).all() for a in (self.transition_, self.gain_, self.filter_gain_, self.behavior_readout_)):
+        if not all(
+            np.isfinite(a).all()
+            for a in (self.transition_, self.gain_, self.filter_gain_, self.behavior_readout_)
+        ):
             raise ModelError(f"{who}: PSID found no stable system; use fewer states or more data")
 
     def _apart(self, counts: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -168,9 +178,7 @@ class PSIDModel(AbstractModel):
     def _predictive(
         self, visible: xr.Dataset, *, task: str, draws: int, rng: np.random.Generator
     ) -> Mapping[str, AbstractObservation]:
-        counts, mask = (
-            np.asarray(a.transpose("trial", "time", "unit").values) for a in require_counts(visible, "PSIDModel")
-        )
+        counts, mask = counts_and_mask(visible, "PSIDModel")
         return {
             self.target_: gaussian_around(
                 self._decoded(counts, mask),

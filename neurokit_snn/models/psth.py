@@ -14,7 +14,7 @@ from scipy.special import gammaln
 
 from neurokit_snn.errors import ModelError
 from neurokit_snn.models.base import AbstractModel
-from neurokit_snn.models.covariates import category_codes, covariate, require_counts
+from neurokit_snn.models.covariates import category_codes, counts_and_mask, covariate
 from neurokit_snn.models.observations import AbstractObservation, GammaPoisson
 from neurokit_snn.models.posterior import POSTERIOR_DRAWS, draws_tree
 
@@ -89,7 +89,7 @@ class PSTH(AbstractModel):
                 f"PSTH.fit: layout is {data.attrs['layout']!r}, whose trials share no clock; "
                 "use recording.bin_trials or recording.align"
             )
-        counts, mask = (np.asarray(a.transpose("trial", "time", "unit").values) for a in require_counts(data, "PSTH.fit"))
+        counts, mask = counts_and_mask(data, "PSTH.fit")
         codes = self._learn_conditions(data)
         self.time_ = np.asarray(data["time"].values, dtype=np.float64)
         if self.smoothing == "auto":
@@ -99,7 +99,11 @@ class PSTH(AbstractModel):
         else:
             raise ModelError(f"PSTH: smoothing is {self.smoothing!r}; give seconds, 0 or more, or 'auto'")
         self.shape_, self.exposure_ = _posterior_of_curves(
-            counts, mask, codes, n_conditions=len(self.conditions_), bandwidth=self.smoothing_ / self.bin_width_
+            counts,
+            mask,
+            codes,
+            n_conditions=len(self.conditions_),
+            bandwidth=self.smoothing_ / self.bin_width_,
         )
 
     def _learn_conditions(self, data: xr.Dataset) -> np.ndarray:

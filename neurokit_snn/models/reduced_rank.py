@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from neurokit_snn.errors import ModelError
 from neurokit_snn.models.base import AbstractModel
 from neurokit_snn.models.conditioning import held_out
-from neurokit_snn.models.covariates import covariate_names, require_counts
+from neurokit_snn.models.covariates import counts_and_mask, covariate_names
 from neurokit_snn.models.glm.terms import Term, columns_of, learn_term
 from neurokit_snn.models.inner_folds import blocks_of_bins
 from neurokit_snn.models.observations import AbstractObservation, Poisson
@@ -117,7 +117,7 @@ class ReducedRankRegression(AbstractModel):
     def _fit(self, data: xr.Dataset, *, seed: int, progress: bool, resume: Path | None) -> None:
         who = "ReducedRankRegression.fit"
         self._check_parameters()
-        counts, mask = (np.asarray(a.transpose("trial", "time", "unit").values) for a in require_counts(data, who))
+        counts, mask = counts_and_mask(data, who)
         self.held_out_ = held_out(data)
         bins = np.maximum(mask.sum((0, 1)), 1)
         self.count_mean_ = np.where(mask, counts, 0).sum((0, 1)) / bins
@@ -133,15 +133,17 @@ class ReducedRankRegression(AbstractModel):
         [self.map_] = learn_maps(inputs[usable], targets, valid, penalties=(penalty,))
         self.rank_ = min(rank, self.map_.n_latents)
         latents = np.zeros((*usable.shape, self.rank_))
-        latents[usable] = cross_fitted(self.map_, inputs[usable], targets, valid, block=block, penalty=penalty)[
-            :, : self.rank_
-        ]
+        latents[usable] = cross_fitted(
+            self.map_, inputs[usable], targets, valid, block=block, penalty=penalty
+        )[:, : self.rank_]
         self._fit_readouts(data, latents, counts, mask, who=who)
 
     def _check_parameters(self) -> None:
         name = "ReducedRankRegression"
         if isinstance(self.smoothing, str | int | float) or not all(s >= 0 for s in self.smoothing):
-            raise ModelError(f"{name}: smoothing is {self.smoothing!r}; give a tuple of seconds, 0 or more each")
+            raise ModelError(
+                f"{name}: smoothing is {self.smoothing!r}; give a tuple of seconds, 0 or more each"
+            )
         if len(self.smoothing) == 0:
             raise ModelError(f"{name}: smoothing is empty; give at least one kernel")
         if self.rank != "auto" and not (isinstance(self.rank, int) and self.rank >= 1):
@@ -167,9 +169,11 @@ class ReducedRankRegression(AbstractModel):
                 for j, rank in enumerate(ranks):
                     design, other = _readout(seen[:, :rank]), _readout(unseen[:, :rank])
                     precision = READOUT_STRENGTH * _penalised(design)
-                    weights = newton(design, targets[train], valid[train], precision=precision, tolerance=1e-3)
+                    weights = newton(
+                        design, targets[train], valid[train], precision=precision, tolerance=1e-3
+                    )
                     scores[i, j] += log_likelihood(other, weights, targets[test], valid[test]).sum()
-        i, j = np.unravel_index(int(scores.argmax()), scores.shape)
+        i, j = divmod(int(scores.argmax()), len(ranks))
         return int(ranks[j]), float(PENALTIES[i])
 
     def _fit_readouts(
@@ -181,9 +185,11 @@ class ReducedRankRegression(AbstractModel):
             names = tuple(n for n in names if n not in grouping)
         self.terms_ = tuple(learn_term(data, n, by=self._by(n), splines=None, who=who) for n in names)
         columns, known = columns_of(data, self.terms_, who=who)
-        observed = mask[..., self.held_out_].any(-1)
+        observed = np.asarray(mask[..., self.held_out_].any(-1))
         if self.terms_ and not (observed & known).any():
-            raise ModelError(f"{who}: no bin has both a valid count and every covariate; check the masks of the data")
+            raise ModelError(
+                f"{who}: no bin has both a valid count and every covariate; check the masks of the data"
+            )
         self.column_mean_ = columns[observed & known].mean(0)
         self.readouts_ = {"cosmooth": self._fitted_readout(latents, None, counts, mask, observed, who=who)}
         if self.terms_:
@@ -245,10 +251,7 @@ class ReducedRankRegression(AbstractModel):
         name = task if task in self.readouts_ else "cosmooth"  # without covariates both tasks are the same
         mean, covariance = self.readouts_[name]
         weights = gaussian_draws(mean, covariance, draws=draws, rng=rng)
-        counts, mask = (
-            np.asarray(a.transpose("trial", "time", "unit").values)
-            for a in require_counts(visible, "ReducedRankRegression")
-        )
+        counts, mask = counts_and_mask(visible, "ReducedRankRegression")
         inputs = self._inputs(counts, mask)
         latents = self.map_.latents(inputs.reshape(-1, inputs.shape[-1]))[:, : self.rank_]
         columns = None

@@ -50,7 +50,13 @@ class LatentMap:
 
 
 def cross_fitted(
-    final: LatentMap, inputs: np.ndarray, targets: np.ndarray, valid: np.ndarray, *, block: np.ndarray, penalty: float
+    final: LatentMap,
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    valid: np.ndarray,
+    *,
+    block: np.ndarray,
+    penalty: float,
 ) -> np.ndarray:
     """Latents of each block of rows from regressions that did not see it, ``(row, latent)``.
 

@@ -14,7 +14,7 @@ import xarray as xr
 from neurokit_snn.errors import ModelError
 from neurokit_snn.models.base import AbstractModel
 from neurokit_snn.models.correlated_gaussian import gaussian_around
-from neurokit_snn.models.covariates import decoded_covariate, require_counts
+from neurokit_snn.models.covariates import counts_and_mask, decoded_covariate
 from neurokit_snn.models.inner_folds import blocks_of_bins
 from neurokit_snn.models.lags import lagged
 from neurokit_snn.models.observations import AbstractObservation
@@ -74,7 +74,12 @@ class RidgeDecoder(AbstractModel):
     fit_: RidgeFit
 
     def __init__(
-        self, *, target: str | None = None, past: float = 0.5, future: float = 0.5, alpha: float | str = "auto"
+        self,
+        *,
+        target: str | None = None,
+        past: float = 0.5,
+        future: float = 0.5,
+        alpha: float | str = "auto",
     ) -> None:
         self.target = target
         self.past = past
@@ -91,7 +96,9 @@ class RidgeDecoder(AbstractModel):
         columns, observed = self._columns(data, who)
         usable = found.valid & observed
         if not usable.any():
-            raise ModelError(f"{who}: no bin has both a valid count and a valid {found.name}; check the masks")
+            raise ModelError(
+                f"{who}: no bin has both a valid count and a valid {found.name}; check the masks"
+            )
         self.target_ = f"behavior_{found.name}"
         extra = [str(d) for d in data[self.target_].dims if d not in ("trial", "time")]
         self.axis_dim_, self.axis_labels_ = (extra[0], found.axes) if extra else (None, ())
@@ -100,9 +107,9 @@ class RidgeDecoder(AbstractModel):
         self.fit_ = fit_ridge(columns[usable], found.values[usable], block, alpha=alpha)
 
     def _columns(self, data: xr.Dataset, who: str) -> tuple[np.ndarray, np.ndarray]:
-        counts, mask = (np.asarray(a.transpose("trial", "time", "unit").values) for a in require_counts(data, who))
+        counts, mask = counts_and_mask(data, who)
         before, after = round(self.past / self.bin_width_), round(self.future / self.bin_width_)
-        return lagged(counts, mask, before=before, after=after), mask.any(-1)
+        return lagged(counts, mask, before=before, after=after), np.asarray(mask.any(-1))
 
     def _predictive(
         self, visible: xr.Dataset, *, task: str, draws: int, rng: np.random.Generator
@@ -126,7 +133,9 @@ class RidgeDecoder(AbstractModel):
     def _state(self) -> dict[str, xr.Dataset]:
         return {
             "ridge": ridge_state(self.fit_).assign_attrs(
-                target=self.target_, axis_dim=json.dumps(self.axis_dim_), axis_labels=json.dumps(self.axis_labels_)
+                target=self.target_,
+                axis_dim=json.dumps(self.axis_dim_),
+                axis_labels=json.dumps(self.axis_labels_),
             )
         }
 

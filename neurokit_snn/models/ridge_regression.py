@@ -90,7 +90,9 @@ def fit_ridge(
         train, test = block != left_out, block == left_out
         mean, scale = _moments(columns[train])
         centre = targets[train].mean(0)
-        values, vectors, projected = _decomposed(_standard(columns[train], mean, scale), targets[train] - centre)
+        values, vectors, projected = _decomposed(
+            _standard(columns[train], mean, scale), targets[train] - centre
+        )
         seen = _standard(columns[test], mean, scale) @ vectors
         for index, relative in enumerate(grid):
             penalty = relative * train.sum() / 1000.0

@@ -10,7 +10,7 @@ import xarray as xr
 from scipy import stats
 
 from neurokit_snn.errors import ModelError
-from neurokit_snn.models.covariates import Covariate, category_codes, covariate, require_counts
+from neurokit_snn.models.covariates import Covariate, category_codes, counts_and_mask, covariate
 
 __all__ = ["tuning_curves"]
 
@@ -65,10 +65,12 @@ def tuning_curves(
     [[0.0, 1.5]]
     """
     who = "tuning_curves"
-    counts, mask = (np.asarray(a.transpose("trial", "time", "unit").values) for a in require_counts(data, who))
+    counts, mask = counts_and_mask(data, who)
     found = covariate(data, name, who=who)
     if found.kind == "categorical" or len(found.axes) not in (1, 2):
-        raise ModelError(f"{who}: {found.name!r} must have one or two real axes; it is {found.kind} {found.axes}")
+        raise ModelError(
+            f"{who}: {found.name!r} must have one or two real axes; it is {found.kind} {found.axes}"
+        )
     codes, categories = np.zeros(found.valid.shape, dtype=np.int64), ()
     if by is not None:
         labels = covariate(data, by, who=who)
@@ -101,7 +103,9 @@ def _edges(found: Covariate, bins: int | Mapping[str, np.ndarray], who: str) -> 
             values = found.values[found.valid][:, index]
             edges.append(np.linspace(values.min(), values.max(), int(bins) + 1))
         if edges[-1].size < 2 or not (np.diff(edges[-1]) > 0).all():
-            raise ModelError(f"{who}: the edges of {dim!r} do not increase; give at least two increasing numbers")
+            raise ModelError(
+                f"{who}: the edges of {dim!r} do not increase; give at least two increasing numbers"
+            )
     return edges
 
 

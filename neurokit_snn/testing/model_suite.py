@@ -134,7 +134,9 @@ class ModelSuite(abc.ABC):
                 assert np.isfinite(found[variable].values).all()
             assert (found[f"{name}_sd"].values >= 0).all()
             for dim in asked.values.dims:
-                np.testing.assert_array_equal(found[dim].values, test[dim].sel({dim: asked.values[dim]}).values)
+                np.testing.assert_array_equal(
+                    found[dim].values, test[dim].sel({dim: asked.values[dim]}).values
+                )
             if "draw" in drawn.dims:
                 assert drawn[name].dims == ("draw", *asked.values.dims)
                 assert drawn.sizes["draw"] == 3
@@ -192,7 +194,9 @@ class ModelSuite(abc.ABC):
             xr.testing.assert_identical(
                 self._predicted(trained, test, task), self._predicted(other, dirty_test, task)
             )
-            xr.testing.assert_identical(self._scored(trained, test, task), self._scored(other, dirty_test, task))
+            xr.testing.assert_identical(
+                self._scored(trained, test, task), self._scored(other, dirty_test, task)
+            )
 
     def test_the_target_cannot_matter(self, trained: AbstractModel) -> None:
         """Permuting what is scored (held-out bins, units or behaviour) leaves every prediction as it was (P7)."""
@@ -205,7 +209,9 @@ class ModelSuite(abc.ABC):
                 self._predicted(trained, test, task), self._predicted(trained, changed, task)
             )
             scores = self._scored(trained, test, task), self._scored(trained, changed, task)
-            assert not np.array_equal(scores[0].values, scores[1].values, equal_nan=True), "the target is scored"
+            assert not np.array_equal(scores[0].values, scores[1].values, equal_nan=True), (
+                "the target is scored"
+            )
 
     def test_forecast_is_causal(self, trained: AbstractModel) -> None:
         """A forecast does not change with spikes of its own bin or later, nor with later behaviour."""
@@ -232,7 +238,9 @@ class ModelSuite(abc.ABC):
             pytest.skip("the history is longer than the trials of the data")
         changed = test.copy(deep=True)
         changed["counts"].values[:, : last - reach] += 3
-        before, after = (self._predicted(trained, d, "forecast")["rate"].isel(time=last) for d in (test, changed))
+        before, after = (
+            self._predicted(trained, d, "forecast")["rate"].isel(time=last) for d in (test, changed)
+        )
         np.testing.assert_allclose(before, after, rtol=1e-12)
 
     # ---- missing data ------------------------------------------------------------------------------------------
@@ -324,7 +332,7 @@ class ModelSuite(abc.ABC):
             self._scored(trained, test, trained.tasks[0], draws=10)
 
     def test_score_is_the_mean_over_draws_of_the_probability(self, trained: AbstractModel) -> None:
-        """log p = log mean over draws of the Poisson pmf at each draw's rate, computed here by hand."""
+        """Log p = log mean over draws of the Poisson pmf at each draw's rate, computed here by hand."""
         if not self.poisson:
             pytest.skip("the predictive distribution is no mixture of Poissons over draws")
         _, test = self._split()

@@ -14,7 +14,13 @@ TRACK = 100.0
 
 
 def place_cells(
-    *, trials: int = 16, bins: int = 30, units: int = 6, bin_width: float = 0.1, gain: float = 20.0, seed: int = 0
+    *,
+    trials: int = 16,
+    bins: int = 30,
+    units: int = 6,
+    bin_width: float = 0.1,
+    gain: float = 20.0,
+    seed: int = 0,
 ) -> xr.Dataset:
     """Binned counts of units with a place field each, on a track run to and fro.
 
@@ -50,7 +56,8 @@ def place_cells(
     lengths[0] = bins
     inside = np.arange(bins) < lengths[:, None]  # (trial, time)
     phase = np.minimum((np.arange(bins) + 0.5) / lengths[:, None], 1.0)
-    phase = phase + 0.1 * phase * (1.0 - phase) * rng.uniform(-1.0, 1.0, size=(trials, 1))  # no lap is like another
+    wobble = rng.uniform(-0.1, 0.1, size=(trials, 1))  # no lap is run like another
+    phase = phase + wobble * phase * (1.0 - phase)
     position = TRACK * np.where(direction[:, None] > 0, phase, 1.0 - phase)
     speed = np.abs(np.gradient(position, bin_width, axis=1))
     centres = TRACK * (np.arange(units) + 0.5) / units

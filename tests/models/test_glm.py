@@ -10,16 +10,16 @@ import xarray as xr
 
 from neurokit_snn.errors import ModelError
 from neurokit_snn.models.base import AbstractModel
-from neurokit_snn.models.glm import GLM
+from neurokit_snn.models.glm import GLM, nemos_fit
 from neurokit_snn.models.glm import model as glm_module
-from neurokit_snn.models.glm import nemos_fit
 from neurokit_snn.models.poisson_regression import newton
 from neurokit_snn.models.tuning import tuning_curves
 from neurokit_snn.testing.model_suite import ModelSuite
 from neurokit_snn.testing.place_cells import place_cells
 
 pytest.importorskip("nemos")
-pytest.importorskip("jax")  # its first import draws from numpy's global generator, which a guard of the tests minds
+# The first import of jax draws from numpy's global generator, which a guard of the tests minds.
+pytest.importorskip("jax")
 
 
 @pytest.fixture
@@ -82,7 +82,8 @@ def _own_design(data: xr.Dataset, model: GLM, unit: int) -> tuple[np.ndarray, np
             if not mask[k, t]:
                 continue
             past = [
-                counts[k, t - lag] if t - lag >= 0 and mask[k, t - lag] else mean for lag in range(1, lags + 1)
+                counts[k, t - lag] if t - lag >= 0 and mask[k, t - lag] else mean
+                for lag in range(1, lags + 1)
             ]
             rows.append(np.concatenate([[1.0], np.array(past) @ model.kernel_]))
             targets.append(counts[k, t])
@@ -170,7 +171,11 @@ def test_direction_is_found_and_improves_held_out_likelihood() -> None:
 def test_tuning_curves_cover_the_true_rates() -> None:
     """95% intervals of the curves cover the rates that made the spikes about as often as they say."""
     data = place_cells(trials=60, units=12, seed=3)
-    curves = GLM(covariates=("position",), by="direction", splines=14).fit(data).tuning_curves("position", points=30)
+    curves = (
+        GLM(covariates=("position",), by="direction", splines=14)
+        .fit(data)
+        .tuning_curves("position", points=30)
+    )
     assert curves["rate"].dims == ("unit", "direction", "position")
     assert curves["position"].attrs["units"] == "cm"
     x = curves["position"].values
@@ -257,7 +262,11 @@ def refractory() -> xr.Dataset:
 def test_history_predicts_refractory_units(refractory: xr.Dataset) -> None:
     train, test = refractory.isel(trial=slice(0, 40)), refractory.isel(trial=slice(40, None))
     scores = {
-        past: GLM(covariates=(), past=past).fit(train).log_likelihood(test, task="forecast").sum("trial").sum()
+        past: GLM(covariates=(), past=past)
+        .fit(train)
+        .log_likelihood(test, task="forecast")
+        .sum("trial")
+        .sum()
         for past in (0.0, 0.05)
     }
     assert float(scores[0.05] - scores[0.0]) > 100

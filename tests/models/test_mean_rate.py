@@ -41,7 +41,9 @@ def test_lazy_counts_are_reduced_without_being_loaded_and_score_the_same() -> No
         np.testing.assert_array_equal(eager_model.exposure_, lazy_model.exposure_)
         score = lazy_model.log_likelihood(lazy, task="encode")
         assert score.chunks is not None, "a score of lazy counts stays lazy"
-        np.testing.assert_allclose(score.values, eager_model.log_likelihood(data, task="encode").values, rtol=1e-12)
+        np.testing.assert_allclose(
+            score.values, eager_model.log_likelihood(data, task="encode").values, rtol=1e-12
+        )
 
 
 def test_posterior_is_in_spikes_per_second() -> None:

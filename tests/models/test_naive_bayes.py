@@ -12,7 +12,14 @@ from scipy.special import logsumexp
 
 from neurokit_snn.errors import ModelError
 from neurokit_snn.models.base import AbstractModel
-from neurokit_snn.models.grid_decoding import UNIFORM_SHARE, GridAxes, RateMaps, forward_backward, learn_maps, spread
+from neurokit_snn.models.grid_decoding import (
+    UNIFORM_SHARE,
+    GridAxes,
+    RateMaps,
+    forward_backward,
+    learn_maps,
+    spread,
+)
 from neurokit_snn.models.naive_bayes import NaiveBayesDecoder
 from neurokit_snn.testing.model_suite import ModelSuite
 from neurokit_snn.testing.place_cells import place_cells
@@ -72,7 +79,8 @@ def test_likelihood_is_a_product_of_gamma_poisson_mixtures() -> None:
         expected = sum(
             stats.nbinom.logpmf(counts[row, u], a[u], b[u] / (1 + b[u])) for u in range(2) if valid[row, u]
         )
-        shift = found[row] - expected  # y! is left out, the same in all cells: only differences between cells count
+        # y! is left out, the same in all cells: only differences between cells count.
+        shift = found[row] - expected
         np.testing.assert_allclose(shift, shift[0], atol=1e-12)
 
 
@@ -91,7 +99,9 @@ def test_separable_kernels_are_the_full_matrix() -> None:
     kernels = GridAxes(edges=(np.arange(5.0), np.arange(4.0)), circular=(True, False)).kernels([1.0, 0.5])
     values = rng.normal(size=(3, 4, 3))
     full = np.kron(*kernels)
-    np.testing.assert_allclose(spread(values, kernels).reshape(3, 12), values.reshape(3, 12) @ full, rtol=1e-12)
+    np.testing.assert_allclose(
+        spread(values, kernels).reshape(3, 12), values.reshape(3, 12) @ full, rtol=1e-12
+    )
 
 
 def test_decodes_made_place_cells_and_the_walk_helps() -> None:
@@ -105,7 +115,9 @@ def test_decodes_made_place_cells_and_the_walk_helps() -> None:
         densities[smoother] = float(model.log_likelihood(test, task="decode", target="position").mean())
     assert errors["none"] < 8
     assert errors["random-walk"] < 0.8 * errors["none"]
-    assert densities["random-walk"] > densities["none"] > -np.log(100), "better than a uniform density on the track"
+    assert densities["random-walk"] > densities["none"] > -np.log(100), (
+        "better than a uniform density on the track"
+    )
 
 
 def test_densities_integrate_to_one_and_intervals_cover() -> None:
@@ -170,7 +182,9 @@ def test_a_trial_alone_smooths_as_in_company_and_starts_from_the_prior() -> None
     model = NaiveBayesDecoder(target="position", bins=12, smoother="random-walk").fit(data)
     silent = data.copy(deep=True)
     silent["mask"].values[:] = False
-    [density] = model._predictive(silent[["counts", "mask"]], task="decode", draws=1, rng=np.random.default_rng(0)).values()
+    [density] = model._predictive(
+        silent[["counts", "mask"]], task="decode", draws=1, rng=np.random.default_rng(0)
+    ).values()
     first = density.log_p.isel(trial=0, time=0).values
     # Without spikes the smoothed marginal of the first bin is the prior of the walk, conditioned on nothing.
     np.testing.assert_allclose(logsumexp(first), 0.0, atol=1e-9)

@@ -23,7 +23,9 @@ def test_without_smoothing_it_is_the_mean_over_trials() -> None:
     model = PSTH(smoothing=0.0).fit(data)
     rate = model.predict(data, task="encode")["rate"].isel(trial=0)
     mean = data["counts"].where(data["mask"]).mean("trial") / data.attrs["bin_width"]
-    np.testing.assert_allclose(rate.isel(time=slice(0, 6)), mean.transpose("time", "unit")[:6], rtol=0.05, atol=0.1)
+    np.testing.assert_allclose(
+        rate.isel(time=slice(0, 6)), mean.transpose("time", "unit")[:6], rtol=0.05, atol=0.1
+    )
 
 
 def test_bandwidth_is_wide_for_flat_rates_and_narrow_for_sharp_ones() -> None:
@@ -66,7 +68,7 @@ def test_intervals_cover_the_true_rate() -> None:
 
 @pytest.mark.parametrize("layout", ["session", "windows"])
 def test_layouts_without_a_clock_of_trials_are_refused(layout: str) -> None:
-    with pytest.raises(ModelError, match="PSTH.*layout"):
+    with pytest.raises(ModelError, match=r"PSTH.*layout"):
         PSTH().fit(place_cells().assign_attrs(layout=layout))
 
 
@@ -76,7 +78,9 @@ def test_other_times_than_in_training_are_refused() -> None:
     with pytest.raises(ModelError, match=r"bin at 1.05 s"):
         model.predict(data, task="encode")
     part = model.predict(data.isel(time=slice(2, 5)), task="encode")
-    xr.testing.assert_allclose(part, model.predict(data.isel(time=slice(0, 10)), task="encode").isel(time=slice(2, 5)))
+    xr.testing.assert_allclose(
+        part, model.predict(data.isel(time=slice(0, 10)), task="encode").isel(time=slice(2, 5))
+    )
 
 
 def test_bad_hyperparameters_are_named() -> None:

@@ -22,7 +22,9 @@ class TestReducedRank(ModelSuite):
         return ReducedRankRegression(smoothing=(0.1, 0.3), by="direction", covariates=("position",))
 
 
-def latent_session(*, trials: int = 40, bins: int = 50, units: int = 12, dims: int = 2, seed: int = 0) -> xr.Dataset:
+def latent_session(
+    *, trials: int = 40, bins: int = 50, units: int = 12, dims: int = 2, seed: int = 0
+) -> xr.Dataset:
     """Counts whose log rates are a few slow latents seen by all units."""
     rng = np.random.default_rng(seed)
     data = place_cells(trials=trials, bins=bins, units=units)
@@ -97,7 +99,7 @@ def test_bad_requests_are_named() -> None:
     data = place_cells(trials=8)
     with pytest.raises(ModelError, match="held_out"):
         ReducedRankRegression().fit(data.drop_vars("held_out"))
-    with pytest.raises(ModelError, match="smoothing is 0.1"):
+    with pytest.raises(ModelError, match=r"smoothing is 0\.1"):
         ReducedRankRegression(smoothing=0.1).fit(data)
     with pytest.raises(ModelError, match="smoothing is empty"):
         ReducedRankRegression(smoothing=()).fit(data)

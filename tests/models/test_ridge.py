@@ -47,7 +47,9 @@ def test_strength_is_chosen_by_blocks_left_out() -> None:
 def test_draws_have_the_posterior_of_bayesian_regression() -> None:
     rng = np.random.default_rng(2)
     x = rng.normal(size=(60, 3))
-    y = x @ np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]]) + rng.normal(size=(60, 2)) @ np.array([[1.0, 0.0], [0.8, 0.6]])
+    y = x @ np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]]) + rng.normal(size=(60, 2)) @ np.array(
+        [[1.0, 0.0], [0.8, 0.6]]
+    )
     fit = fit_ridge(x, y, np.repeat([0, 1, 2], 20), alpha=2.0)
     at = np.array([[1.0, -1.0, 2.0]])
     draws = fit.draws(at, draws=20_000, rng=rng)[:, 0]

@@ -31,12 +31,18 @@ def curves_of(model: GLM, covariate: str, *, points: int, level: float, draws: i
         raise ModelError(f"GLM.tuning_curves: the model has no covariate {name!r}; it has {known}")
     term, first = model.terms_[places[0]], int(starts[places[0]])
     grids = [_grid(axis, points) for axis in term.axes]
-    cells = np.stack([g.ravel() for g in np.meshgrid(*grids, indexing="ij")], axis=-1) if grids else np.empty((1, 0))
+    cells = (
+        np.stack([g.ravel() for g in np.meshgrid(*grids, indexing="ij")], axis=-1)
+        if grids
+        else np.empty((1, 0))
+    )
     columns = _columns_by_category(term, cells)  # (category, cell, column)
     typical = np.concatenate([[1.0], model.column_mean_, _typical_past(model)])  # features at their means
     typical[first : first + term.n_columns] = 0.0
     drawn = gaussian_draws(model.weights_, model.covariance_, draws=draws, rng=np.random.default_rng(seed))
-    baseline = drawn @ typical if not _has_own_past(model) else _with_own_past(model, drawn, typical)  # (draw, unit)
+    baseline = (
+        drawn @ typical if not _has_own_past(model) else _with_own_past(model, drawn, typical)
+    )  # (draw, unit)
     along = np.einsum("cxf,duf->ducx", columns, drawn[..., first : first + term.n_columns])
     rates = np.exp(baseline[:, :, None, None] + along) / model.bin_width_
     tail = 50.0 * (1.0 - level)
@@ -76,7 +82,11 @@ def _as_dataset(
     model: GLM, term: Any, grids: list[np.ndarray], values: dict[str, np.ndarray], level: float
 ) -> xr.Dataset:
     dims = ["unit"] + ([term.by] if term.by is not None else []) + list(term.dims)
-    shape = (model.units_.size, *((len(term.categories),) if term.by is not None else ()), *(g.size for g in grids))
+    shape = (
+        model.units_.size,
+        *((len(term.categories),) if term.by is not None else ()),
+        *(g.size for g in grids),
+    )
     coords: dict[str, Any] = {"unit": model.units_}
     if term.by is not None:
         coords[term.by] = list(term.categories)

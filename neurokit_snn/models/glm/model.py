@@ -12,7 +12,7 @@ import xarray as xr
 
 from neurokit_snn.errors import ModelError
 from neurokit_snn.models.base import AbstractModel
-from neurokit_snn.models.covariates import covariate_names, require_counts
+from neurokit_snn.models.covariates import counts_and_mask, covariate_names
 from neurokit_snn.models.glm.history import history_kernel, past
 from neurokit_snn.models.glm.nemos_fit import fit_population
 from neurokit_snn.models.glm.simulate import free_run
@@ -143,14 +143,17 @@ class GLM(AbstractModel):
     def _fit(self, data: xr.Dataset, *, seed: int, progress: bool, resume: Path | None) -> None:
         who = "GLM.fit"
         self._check_parameters()
-        counts, mask = (np.asarray(a.transpose("trial", "time", "unit").values) for a in require_counts(data, who))
+        counts, mask = counts_and_mask(data, who)
         self.terms_ = tuple(
-            learn_term(data, name, by=self._by(name), splines=self.splines, who=who) for name in self._names(data)
+            learn_term(data, name, by=self._by(name), splines=self.splines, who=who)
+            for name in self._names(data)
         )
         columns, valid = columns_of(data, self.terms_, who=who)
         usable = valid & mask.any(-1)  # (trial, time)
         if not usable.any():
-            raise ModelError(f"{who}: no bin has both a valid count and every covariate; check the masks of the data")
+            raise ModelError(
+                f"{who}: no bin has both a valid count and every covariate; check the masks of the data"
+            )
         self.column_mean_ = columns[usable].mean(0)
         bins = np.maximum(mask.sum((0, 1)), 1)
         self.count_mean_ = np.where(mask, counts, 0).sum((0, 1)) / bins
@@ -158,10 +161,18 @@ class GLM(AbstractModel):
         window = round(self.past / self.bin_width_)
         self.kernel_ = history_kernel(window, self.bases) if window else np.zeros((0, 0))
         design = self._design(columns[usable], self._past_of(counts, mask, usable))
-        self._learn_weights(design, counts[usable], observed_somewhere(mask[usable]), trial=np.nonzero(usable)[0], who=who)
+        self._learn_weights(
+            design, counts[usable], observed_somewhere(mask[usable]), trial=np.nonzero(usable)[0], who=who
+        )
 
     def _learn_weights(
-        self, design: PoissonDesign, counts: np.ndarray, valid: np.ndarray | None, *, trial: np.ndarray, who: str
+        self,
+        design: PoissonDesign,
+        counts: np.ndarray,
+        valid: np.ndarray | None,
+        *,
+        trial: np.ndarray,
+        who: str,
     ) -> None:
         penalised = np.ones(design.n_features)
         penalised[0] = 0.0
@@ -185,9 +196,13 @@ class GLM(AbstractModel):
         if not self.past >= 0:
             raise ModelError(f"GLM: past is {self.past!r} s; give 0 for none or more")
         if self.past and round(self.past / self.bin_width_) < 1:
-            raise ModelError(f"GLM: past is {self.past} s, shorter than a bin of {self.bin_width_} s; lengthen it")
+            raise ModelError(
+                f"GLM: past is {self.past} s, shorter than a bin of {self.bin_width_} s; lengthen it"
+            )
         if self.coupling and not self.past:
-            raise ModelError("GLM: coupling=True needs past > 0, the seconds of past that units feel of each other")
+            raise ModelError(
+                "GLM: coupling=True needs past > 0, the seconds of past that units feel of each other"
+            )
         if self.bases < 1:
             raise ModelError(f"GLM: bases is {self.bases}; give at least 1")
 
@@ -203,7 +218,9 @@ class GLM(AbstractModel):
         found = self.by.get(name) if isinstance(self.by, Mapping) else self.by
         return None if found == name else found
 
-    def _past_of(self, counts: np.ndarray, mask: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray | None:
+    def _past_of(
+        self, counts: np.ndarray, mask: np.ndarray, rows: np.ndarray | None = None
+    ) -> np.ndarray | None:
         """Filtered past ``(row, unit, basis)`` in the bins ``rows (trial, time)``, or None for a model without."""
         if not self.kernel_.size:
             return None
@@ -232,20 +249,20 @@ class GLM(AbstractModel):
     def _predictive(
         self, visible: xr.Dataset, *, task: str, draws: int, rng: np.random.Generator
     ) -> Mapping[str, AbstractObservation]:
-        weights = gaussian_draws(self.weights_, self.covariance_, draws=draws, rng=rng)  # (draw, unit, feature)
+        weights = gaussian_draws(
+            self.weights_, self.covariance_, draws=draws, rng=rng
+        )  # (draw, unit, feature)
         columns = self._filled_columns(visible)
         if self.kernel_.size and task != "forecast":
             rates, _ = self._run_freely(columns, weights, rng)
         else:
             filtered = None
             if self.kernel_.size:
-                if "counts" not in visible:
-                    raise ModelError("GLM: forecast with past > 0 needs counts among what is given")
-                order = ("trial", "time", "unit")
-                counts, mask = (np.asarray(visible[n].transpose(*order).values) for n in ("counts", "mask"))
-                filtered = self._past_of(counts, mask)
+                filtered = self._past_of(*counts_and_mask(visible, "GLM"))
             n_rows = columns.shape[0] * columns.shape[1]
-            design = self._design(columns.reshape(n_rows, -1) if columns.size else np.empty((n_rows, 0)), filtered)
+            design = self._design(
+                columns.reshape(n_rows, -1) if columns.size else np.empty((n_rows, 0)), filtered
+            )
             rates = _rates(design, weights).reshape(draws, *columns.shape[:2], -1)
         return {"counts": Poisson(rate_per_bin=self._labelled(rates, visible))}
 
@@ -260,7 +277,9 @@ class GLM(AbstractModel):
         self, columns: np.ndarray, weights: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
         n_tuned = 1 + columns.shape[-1]
-        tuned = weights[..., 0][:, None, None, :] + np.einsum("kts,dus->dktu", columns, weights[..., 1:n_tuned])
+        tuned = weights[..., 0][:, None, None, :] + np.einsum(
+            "kts,dus->dktu", columns, weights[..., 1:n_tuned]
+        )
         return free_run(
             tuned,
             weights[..., n_tuned:],
@@ -284,7 +303,13 @@ class GLM(AbstractModel):
         return float(self.past)
 
     def tuning_curves(
-        self, covariate: str, *, points: int = 50, level: float = 0.95, draws: int = POSTERIOR_DRAWS, seed: int = 0
+        self,
+        covariate: str,
+        *,
+        points: int = 50,
+        level: float = 0.95,
+        draws: int = POSTERIOR_DRAWS,
+        seed: int = 0,
     ) -> xr.Dataset:
         """Rate of each unit as a covariate goes over its range, with credible intervals.
 

@@ -51,9 +51,8 @@ def free_run(
     rates = np.empty(tuned.shape)
     equation = "dkx,dux->dku" if coupling else "dkux,dux->dku"
     for t in range(n_time):
-        filtered = past(counts, known, mean, kernel, to=t).reshape(n_draws, n_trials, n_units, -1)
-        if coupling:
-            filtered = filtered.reshape(n_draws, n_trials, -1)
+        filtered = past(counts, known, mean, kernel, to=t)
+        filtered = filtered.reshape(n_draws, n_trials, *((-1,) if coupling else (n_units, -1)))
         eta = tuned[:, :, t] + np.einsum(equation, filtered, weights)
         rates[:, :, t] = np.minimum(np.exp(np.minimum(eta, LOG_RATE_LIMIT)), limit)
         counts[:, t] = rng.poisson(rates[:, :, t]).reshape(n_draws * n_trials, n_units)

@@ -55,4 +55,6 @@ class SplineAxis:
             return closed
         inner = np.linspace(self.lower, self.upper, self.splines - DEGREE + 1)
         knots = np.r_[[self.lower] * DEGREE, inner, [self.upper] * DEGREE]
-        return np.asarray(BSpline.design_matrix(np.clip(values, self.lower, self.upper), knots, DEGREE).toarray())
+        return np.asarray(
+            BSpline.design_matrix(np.clip(values, self.lower, self.upper), knots, DEGREE).toarray()
+        )

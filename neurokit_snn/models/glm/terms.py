@@ -53,7 +53,9 @@ class Term:
 
     def names(self) -> list[str]:
         """Name of each column."""
-        cells = [f"{self.covariate}[{','.join(map(str, i))}]" for i in np.ndindex(*[a.splines for a in self.axes])]
+        cells = [
+            f"{self.covariate}[{','.join(map(str, i))}]" for i in np.ndindex(*[a.splines for a in self.axes])
+        ]
         if not self.axes:
             cells = [self.covariate]
         if self.by is None:
@@ -100,7 +102,9 @@ def learn_term(
         raise ModelError(f"{who}: covariate {found.name!r} has no valid value in the training data")
     if found.kind == "categorical":
         if by is not None:
-            raise ModelError(f"{who}: {found.name!r} is categorical; by= is for covariates with a tuning curve")
+            raise ModelError(
+                f"{who}: {found.name!r} is categorical; by= is for covariates with a tuning curve"
+            )
         categories = tuple(np.unique(found.values[found.valid]).tolist())
         return Term(
             covariate=found.name, dims=(), units=found.units, axes=(), by=found.name, categories=categories
@@ -139,7 +143,9 @@ def _axis(found: Covariate, index: int, splines: int, who: str) -> SplineAxis:
     values = found.values[found.valid][:, index]
     lower, upper = float(values.min()), float(values.max())
     if lower == upper:
-        raise ModelError(f"{who}: covariate {found.name!r} is {lower} in every training bin; it has no tuning to fit")
+        raise ModelError(
+            f"{who}: covariate {found.name!r} is {lower} in every training bin; it has no tuning to fit"
+        )
     return SplineAxis(lower=lower, upper=upper, splines=splines)
 
 
