@@ -227,8 +227,14 @@ def test_a_fitted_decoder_is_drawn(run, saved, tmp_path):
     assert "decoded" in (tmp_path / "decoded.svg").read_text()
 
 
+@pytest.fixture(scope="module")
+def jax_loaded():
+    """The first import of jax draws from numpy's global generator, which a guard of the tests minds."""
+    return pytest.importorskip("jax")
+
+
 @pytest.mark.slow
-def test_tuning_curves_of_a_fitted_model_are_drawn(run, saved, tmp_path):
+def test_tuning_curves_of_a_fitted_model_are_drawn(jax_loaded, run, saved, tmp_path):
     settings = ("--bin-width", "0.25", "--no-progress")
     run("fit", "glm", saved, "--set", "splines=6", "--set", "strength=1.0", "--out", "glm.nk", *settings)
     run("plot", "tuning", "glm.nk", "--out", "tuning.pdf")
@@ -268,6 +274,11 @@ def test_bad_input_is_one_line_and_exit_code_2(run, saved, words, message):
     said = run(*(saved if word == "REC" else word for word in words), code=2)
     assert said.startswith("neurokit-snn: ")
     assert message in said
+
+
+def test_a_dataset_that_is_no_recording_is_refused(run, monkeypatch):
+    monkeypatch.setattr(nk.catalog, "open", lambda name: xr.Dataset())
+    assert "tinyshakespeare holds no recording" in run("info", "tinyshakespeare", code=2)
 
 
 def test_a_damaged_artefact_is_one_line(run, saved, tmp_path):

@@ -107,9 +107,6 @@ def compare(
     from neurokit_snn import artefact, evaluate, report
     from neurokit_snn.evaluate.baselines import with_baselines
 
-    if settings.baselines:
-        made = with_baselines(made, data, task=settings.task, target=settings.target)
-
     scores = evaluate.compare(
         made,
         data,
@@ -120,7 +117,7 @@ def compare(
         held_out=settings.held_out,
         seeds=settings.seeds,
         metrics=settings.metrics,
-        baselines=False,
+        baselines=settings.baselines,
         cache=None if out is None else out / "cache",
         n_jobs=settings.n_jobs,
         draws=settings.draws,
@@ -130,6 +127,7 @@ def compare(
     )
     typer.echo(report.markdown(report.table({settings.task: scores})))
     if out is not None:
+        known, _ = with_baselines(made, data, task=settings.task, target=settings.target)
         artefact.save(scores, out / "comparison.nk", overwrite=overwrite)
         page = report.write(
             out,
@@ -137,7 +135,7 @@ def compare(
             recording=recording,
             data=data,
             comparisons={settings.task: scores},
-            models={settings.task: made},
+            models={settings.task: {name: known[name] for name in scores["model"].values.tolist()}},
             config={"compare": dataclasses.asdict(settings), "data": dict(data.attrs)},
             overwrite=overwrite,
         )
