@@ -75,8 +75,7 @@ class CorrelatedGaussian(AbstractObservation):
         noise = within[0] if self.axis_dim is None else xr.DataArray(within, dims=self.axis_dim)
         between = self.location.var("draw", ddof=1) if self.location.sizes.get("draw", 1) > 1 else 0.0
         plain = self.location.isel(draw=0, drop=True) if "draw" in self.location.dims else self.location
-        total: xr.DataArray = np.sqrt(xr.zeros_like(plain) + noise + between)
-        return total
+        return (xr.zeros_like(plain) + noise + between) ** 0.5
 
     def sample(self, rng: np.random.Generator) -> xr.DataArray:
         """One vector around each location."""
