@@ -11,12 +11,12 @@ from .artefact import load as load
 from .artefact import save as save
 from .evaluate import compare as compare
 from .evaluate import search as search
-from .models import CEBRADecoder as CEBRADecoder
 from .models import GLM as GLM
+from .models import PSTH as PSTH
+from .models import CEBRADecoder as CEBRADecoder
 from .models import MeanRate as MeanRate
 from .models import NaiveBayesDecoder as NaiveBayesDecoder
 from .models import PSIDModel as PSIDModel
-from .models import PSTH as PSTH
 from .models import ReducedRankRegression as ReducedRankRegression
 from .models import RidgeDecoder as RidgeDecoder
 from .recording import splits as splits

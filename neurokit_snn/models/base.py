@@ -179,7 +179,12 @@ class AbstractModel(BaseEstimator, abc.ABC):
                 found = {name: found[name]}
             parts.append(self._described(chunk, task, found, draws=draws))
         result = parts[0] if len(parts) == 1 else xr.concat(parts, "trial")
-        result.attrs = {"task": task, "bin_width": self.bin_width_, "model": type(self).__name__, "seed": seed}
+        result.attrs = {
+            "task": task,
+            "bin_width": self.bin_width_,
+            "model": type(self).__name__,
+            "seed": seed,
+        }
         return result
 
     @final
@@ -216,7 +221,9 @@ class AbstractModel(BaseEstimator, abc.ABC):
             When ``draws`` is below 100, or the data are not those the model was fitted to.
         """
         if draws < MIN_DRAWS:
-            raise ModelError(f"log_likelihood: draws is {draws}; the mean over draws needs at least {MIN_DRAWS}")
+            raise ModelError(
+                f"log_likelihood: draws is {draws}; the mean over draws needs at least {MIN_DRAWS}"
+            )
         self._check_asked(data, task)
         parts = []
         for chunk in _trial_chunks(data, draws):
@@ -306,7 +313,9 @@ class AbstractModel(BaseEstimator, abc.ABC):
         if extra & set(mask.dims):
             mask = mask.all([d for d in mask.dims if d in extra])
         scored = values.where(mask).transpose(*[d for d in asked.values.dims if d in values.dims])
-        return scored.drop_vars([c for c in scored.coords if c not in scored.dims and c not in ("trial_start",)])
+        return scored.drop_vars(
+            [c for c in scored.coords if c not in scored.dims and c not in ("trial_start",)]
+        )
 
     def _described(
         self, data: xr.Dataset, task: str, found: Mapping[str, AbstractObservation], *, draws: int
@@ -335,7 +344,9 @@ class AbstractModel(BaseEstimator, abc.ABC):
 
 def neural_name(visible: xr.Dataset) -> str:
     """``counts`` unless the visible data hold calcium only."""
-    return "calcium" if "calcium" in visible and "counts" not in visible and "mask" not in visible else "counts"
+    return (
+        "calcium" if "calcium" in visible and "counts" not in visible and "mask" not in visible else "counts"
+    )
 
 
 def _like(data: xr.Dataset, name: str, task: str) -> xr.DataArray | None:

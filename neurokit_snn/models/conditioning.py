@@ -94,7 +94,9 @@ def default_given(data: xr.Dataset, task: str) -> tuple[str, ...]:
 def held_out(data: xr.Dataset) -> np.ndarray:
     """The ``held_out (unit)`` coordinate as booleans, or a `ModelError` that says how to make one."""
     if "held_out" not in data.coords:
-        raise ModelError("data has no coordinate held_out(unit), which co-smoothing needs; call splits.by_unit(data)")
+        raise ModelError(
+            "data has no coordinate held_out(unit), which co-smoothing needs; call splits.by_unit(data)"
+        )
     values = np.asarray(data["held_out"].values, dtype=bool)
     if not values.any() or values.all():
         raise ModelError(
@@ -131,9 +133,13 @@ def hide(data: xr.Dataset, task: str, given: tuple[str, ...] | list[str] | None 
     chosen = allowed if given is None else tuple(given)
     for name in chosen:
         if name not in data:
-            raise ModelError(f"given names {name!r}, which is not in the data; it holds {', '.join(map(str, data))}")
+            raise ModelError(
+                f"given names {name!r}, which is not in the data; it holds {', '.join(map(str, data))}"
+            )
         if name not in allowed:
-            raise ModelError(f"given names {name!r}, which task {task!r} hides; allowed: {', '.join(allowed) or 'none'}")
+            raise ModelError(
+                f"given names {name!r}, which task {task!r} hides; allowed: {', '.join(allowed) or 'none'}"
+            )
     keep = [*chosen, *(mask_name(n) for n in chosen)]
     if "mask" in data and "mask" not in keep:
         keep.append("mask")

@@ -170,7 +170,9 @@ class GammaPoisson(AbstractObservation):
         return _sampled(shape, rng.poisson(rng.gamma(shape.values, 1.0 / rate.values)).astype(np.int32))
 
 
-def _log_negative_binomial(target: xr.DataArray, mean: xr.DataArray, concentration: xr.DataArray) -> xr.DataArray:
+def _log_negative_binomial(
+    target: xr.DataArray, mean: xr.DataArray, concentration: xr.DataArray
+) -> xr.DataArray:
     constant = _ufunc(special.gammaln, concentration)
     return (
         _ufunc(special.gammaln, target + concentration)

@@ -6,12 +6,12 @@ from .binning import windows as windows
 from .build import build as build
 from .clocks import fit_clock as fit_clock
 from .clocks import to_session_clock as to_session_clock
+from .joining import concat_time as concat_time
 from .kinematics import linearize as linearize
 from .kinematics import speed as speed
 from .laps import laps as laps
 from .observation import observed as observed
 from .observation import span as span
-from .joining import concat_time as concat_time
 from .ragged import select_units as select_units
 from .ragged import slice_time as slice_time
 from .ragged import spike_times as spike_times

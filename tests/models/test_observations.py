@@ -88,7 +88,9 @@ def test_grid_is_a_density_with_unequal_cells(estimate: str) -> None:
     )
     fine = [np.linspace(e[0], e[-1], 601)[:-1] + (e[-1] - e[0]) / 1200 for e in edges]
     points = np.stack([m.ravel() for m in np.meshgrid(*fine, indexing="ij")], axis=-1)
-    target = xr.DataArray(np.broadcast_to(points[:, None], (points.shape[0], 4, 2)), dims=("point", "time", "axis"))
+    target = xr.DataArray(
+        np.broadcast_to(points[:, None], (points.shape[0], 4, 2)), dims=("point", "time", "axis")
+    )
     total = np.exp(grid.log_prob(target)).sum("point") * (3.0 * 3.0) / points.shape[0]
     np.testing.assert_allclose(total, 1.0, atol=5e-3)
     if estimate == "mode":
