@@ -16,7 +16,7 @@ from neurokit_snn import io
 from neurokit_snn.testing import assert_recordings_equal, recordings
 
 # How many hypothesis recordings each format sees, by what one costs; the thorough profile takes 500 of each.
-EXAMPLES = {"nwb": 8, "netcdf": 8, "zarr": 4, "neo": 25, "pynapple": 25}
+EXAMPLES = {"nwb": 6, "netcdf": 4, "zarr": 3, "neo": 20, "pynapple": 20}
 
 
 def through_file(name: str) -> Callable[[xr.DataTree], xr.DataTree]:
