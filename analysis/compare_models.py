@@ -14,7 +14,6 @@ from pathlib import Path
 import xarray as xr
 
 import neurokit_snn as nk
-from neurokit_snn import report
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -94,7 +93,7 @@ def models_of(plan: Plan) -> dict[str, dict[str, nk.models.AbstractModel]]:
     }
 
 
-def pictures(plan: Plan, split: nk.splits.Split) -> dict[str, report.Picture]:
+def pictures(plan: Plan, split: nk.splits.Split) -> dict[str, nk.report.Picture]:
     """Draw the recording, the tuning of its units and what is decoded from them."""
     train, test = next(split.apply(plan.data))
     name, encoder = list(plan.encoders.items())[-1]
@@ -104,7 +103,7 @@ def pictures(plan: Plan, split: nk.splits.Split) -> dict[str, report.Picture]:
     trials = plan.data[["trial_start", "trial_stop"]].reset_coords()
     start = float(trials["trial_start"][0])
     return {
-        "raster": report.Picture(
+        "raster": nk.report.Picture(
             axes=nk.plot.raster(
                 plan.recording,
                 start=start,
@@ -115,13 +114,13 @@ def pictures(plan: Plan, split: nk.splits.Split) -> dict[str, report.Picture]:
             caption="Four minutes of the recording: spikes of all units, behaviour, and the trials analysed (grey).",
             alt="Spike raster above the behaviour that tunes the units.",
         ),
-        "tuning": report.Picture(
+        "tuning": nk.report.Picture(
             axes=nk.plot.tuning(curves),
             caption=f"Tuning curves of “{name}”, fitted to all trials, with 95% credible bands.",
             alt="Rate of each unit against the behaviour, a panel a unit.",
             task="encode",
         ),
-        "decoded": report.Picture(
+        "decoded": nk.report.Picture(
             axes=nk.plot.decoded(test, predicted, behavior=plan.behavior, side_by_side=True),
             caption="What naive Bayes with a random walk decodes from the trials of the first test fold.",
             alt="Decoded over true behaviour, with its 95% band, trial after trial.",
@@ -160,16 +159,16 @@ def main(words: Sequence[str] | None = None) -> int:
         )
         for task in models
     }
-    references = {"encode": next(iter(plan.encoders))}
-    print(report.markdown(report.table(scores, references=references)))
-    page = report.write(
+    reference = {"encode": next(iter(plan.encoders))}
+    print(nk.report.markdown(nk.report.table(scores, reference=reference)))
+    page = nk.report.write(
         options.out,
         title=plan.title,
         recording=plan.recording,
         data=plan.data,
         comparisons=scores,
         models=models,
-        references=references,
+        reference=reference,
         pictures=pictures(plan, split),
         notes=plan.notes,
         config={"folds": options.folds, "gap": gap, "trials": options.trials},

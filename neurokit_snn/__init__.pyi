@@ -6,6 +6,7 @@ from . import io as io
 from . import models as models
 from . import plot as plot
 from . import recording as recording
+from . import report as report
 from . import testing as testing
 from .artefact import load as load
 from .artefact import save as save

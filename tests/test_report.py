@@ -125,7 +125,7 @@ def written(tmp_path_factory, recording, data, comparisons):
         data=data,
         comparisons=comparisons,
         models={"encode": {"flat": nk.MeanRate()}},
-        references={"encode": "place"},
+        reference={"encode": "place"},
         pictures={"psth": report.Picture(axes=plot.psth(data), caption="Rates.", alt="Two flat lines.")},
         notes=["Position is in pixels."],
         config={"seeds": [0, 1]},
@@ -291,7 +291,7 @@ def test_a_failed_model_is_never_the_best(comparisons):
 
 
 def test_markdown_shows_the_headline_metric_of_each_task(comparisons):
-    text = report.markdown(report.table(comparisons, references={"encode": "place"}))
+    text = report.markdown(report.table(comparisons, reference={"encode": "place"}))
     assert text.splitlines()[0] == "**encode**, bits/spike"
     assert "| flat        | 0.00 [-0.10, 0.10]   | -0.500 [-0.540, -0.460]    |" in text
     assert "nats/s" not in text
@@ -303,7 +303,7 @@ def test_an_unknown_reference_is_named(comparisons):
     with pytest.raises(
         EvaluationError, match="no model 'gp' in 'encode'; there are flat, place, place & way"
     ):
-        report.table(comparisons, references={"encode": "gp"})
+        report.table(comparisons, reference={"encode": "gp"})
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def write(
     data: xr.Dataset,
     comparisons: Mapping[str, xr.Dataset],
     models: Mapping[str, Mapping[str, Any]],
-    references: Mapping[str, str] | None = None,
+    reference: Mapping[str, str] | None = None,
     pictures: Mapping[str, Picture] | None = None,
     notes: Sequence[str] = (),
     config: Mapping[str, Any] | None = None,
@@ -87,7 +87,7 @@ def write(
         What `neurokit_snn.compare` gave, by task.
     models
         The models of each task by name, for their hyperparameters.
-    references
+    reference
         The model that differences are taken from, by task; the first one where none is named.
     pictures
         Further pictures by file name (without ending).
@@ -113,16 +113,14 @@ def write(
     if page.exists() and not overwrite:
         raise ConfigError(f"{page} exists; pass overwrite=True or choose another folder")
     folder.mkdir(parents=True, exist_ok=True)
-    references = {task: str(scores["model"].values[0]) for task, scores in comparisons.items()} | dict(
-        references or {}
-    )
-    rows = table(comparisons, references=references)
-    drawn = {**_standard_pictures(comparisons, references), **(pictures or {})}
+    reference = {**_first_models(comparisons), **(reference or {})}
+    rows = table(comparisons, reference=reference)
+    drawn = {**_standard_pictures(comparisons, reference), **(pictures or {})}
     figures = {name: _figure(folder, name, picture) for name, picture in drawn.items()}
     _replace(folder / "comparison.csv", rows.to_csv(index=False).encode())
     made = _provenance(config)
     findings = [
-        f"{words.heading(task)[0]}. {words.finding(scores, reference=references[task])}"
+        f"{words.heading(task)[0]}. {words.finding(scores, reference=reference[task])}"
         for task, scores in comparisons.items()
     ]
     caveats = dict.fromkeys(note for scores in comparisons.values() for note in words.caveats(scores))
@@ -130,7 +128,7 @@ def write(
         [
             html.section("In short", html.bullets(findings)),
             *(
-                _task_section(task, scores, references[task], rows, drawn, figures)
+                _task_section(task, scores, reference[task], rows, drawn, figures)
                 for task, scores in comparisons.items()
             ),
             html.section("How to read these numbers", html.bullets([*caveats, *notes])),
@@ -143,6 +141,10 @@ def write(
     lead = f"{asked} put to {session}, answered on held-out data."
     _replace(page, _page(title=title, lead=lead, body=body, made=made).encode())
     return page
+
+
+def _first_models(comparisons: Mapping[str, xr.Dataset]) -> dict[str, str]:
+    return {task: str(scores["model"].values[0]) for task, scores in comparisons.items()}
 
 
 def _task_section(
@@ -243,30 +245,30 @@ def _split_words(scores: xr.Dataset) -> str:
 
 
 def _standard_pictures(
-    comparisons: Mapping[str, xr.Dataset], references: Mapping[str, str]
+    comparisons: Mapping[str, xr.Dataset], reference: Mapping[str, str]
 ) -> dict[str, Picture]:
     from neurokit_snn import plot
 
     pictures = {}
     for task, scores in comparisons.items():
-        reference, stem = references[task], task.replace("+", "_")
+        base, stem = reference[task], task.replace("+", "_")
         models = [str(name) for name in scores["model"].values]
-        said = words.finding(scores, reference=reference)
+        said = words.finding(scores, reference=base)
         pictures[f"{stem}_comparison"] = Picture(
-            axes=plot.comparison(scores, reference=reference),
+            axes=plot.comparison(scores, reference=base),
             caption="Held-out score of each model (left) and its paired difference to "
-            f"{reference} (right), with 95% intervals.",
+            f"{base} (right), with 95% intervals.",
             alt=f"Forest plot of {len(models)} models. {said}",
             task=task,
         )
         best = words.best_model(scores)
-        if "unit_score" in scores and best != reference:
-            axes = plot.unit_scores(scores, best, reference)
+        if "unit_score" in scores and best != base:
+            axes = plot.unit_scores(scores, best, base)
             pictures[f"{stem}_units"] = Picture(
                 axes=axes,
-                caption=f"Each point is a unit: its held-out bits/spike under {best} against {reference}, "
+                caption=f"Each point is a unit: its held-out bits/spike under {best} against {base}, "
                 f"with 95% intervals{HELD_OUT if 'cosmooth' in task else ''}.",
-                alt=f"Scatter plot of units, {best} against {reference}: {axes.get_title(loc='left')}.",
+                alt=f"Scatter plot of units, {best} against {base}: {axes.get_title(loc='left')}.",
                 task=task,
             )
     return pictures

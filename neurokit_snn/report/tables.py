@@ -31,7 +31,7 @@ COLUMNS = (
 
 
 def table(
-    comparisons: Mapping[str, xr.Dataset], *, references: Mapping[str, str] | None = None
+    comparisons: Mapping[str, xr.Dataset], *, reference: Mapping[str, str] | None = None
 ) -> pd.DataFrame:
     """Put comparisons into one long table: a row for each task, metric and model.
 
@@ -39,7 +39,7 @@ def table(
     ----------
     comparisons
         What `neurokit_snn.compare` gave, by the name of the question (most simply the task).
-    references
+    reference
         The model that the differences are taken from, for each question; the first model where none is named.
 
     Returns
@@ -68,16 +68,16 @@ def table(
     rows = []
     for task, scores in comparisons.items():
         models = [str(name) for name in scores["model"].values]
-        reference = (references or {}).get(task, models[0])
-        if reference not in models:
-            raise EvaluationError(f"no model {reference!r} in {task!r}; there are {', '.join(models)}")
+        base = (reference or {}).get(task, models[0])
+        if base not in models:
+            raise EvaluationError(f"no model {base!r} in {task!r}; there are {', '.join(models)}")
         for metric in scores["metric"].values:
             part = scores.sel(metric=metric)
             for model in models:
-                own, pair = part.sel(model=model), part.sel(model=model, other=reference)
+                own, pair = part.sel(model=model), part.sel(model=model, other=base)
                 numbers = {name: float(own[name]) for name in ("value", "low", "high")}
                 numbers |= {
-                    name: math.nan if model == reference else float(pair[name])
+                    name: math.nan if model == base else float(pair[name])
                     for name in ("diff", "diff_low", "diff_high")
                 }
                 words = {
@@ -85,7 +85,7 @@ def table(
                     "metric": str(metric),
                     "measured_in": metric_label(scores, str(metric)),
                     "model": model,
-                    "reference": reference,
+                    "reference": base,
                     "null": str(scores.attrs.get("null", "")),
                 }
                 rows.append(words | numbers)
@@ -116,7 +116,7 @@ def markdown(rows: pd.DataFrame, *, headline: bool = True) -> str:
     return "\n\n".join(blocks)
 
 
-def with_interval(value: float, low: float, high: float) -> str:
+def with_interval(number: float, low: float, high: float) -> str:
     """Word a number with its interval, to as many digits as the interval's width warrants.
 
     Examples
@@ -126,13 +126,13 @@ def with_interval(value: float, low: float, high: float) -> str:
     >>> with_interval(28.71, 25.2, 33.9)
     '28.7 [25.2, 33.9]'
     """
-    if not math.isfinite(value):
+    if not math.isfinite(number):
         return "–"
     if not (math.isfinite(low) and math.isfinite(high)):
-        return f"{value:.3g} [no interval]"
+        return f"{number:.3g} [no interval]"
     half = (high - low) / 2
     digits = 2 if half <= 0 else int(np.clip(1 - math.floor(math.log10(half)), 0, 6))
-    return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    return f"{number:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def _grid(part: pd.DataFrame) -> str:
