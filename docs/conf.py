@@ -27,7 +27,9 @@ nb_execution_raise_on_error = True
 nb_merge_streams = True
 
 autosummary_generate = True
-autodoc_typehints = "none"  # the signature has them; the docstring says shapes and units
+autodoc_typehints = "signature"  # the docstring says shapes and units
+autodoc_typehints_format = "short"
+maximum_signature_line_length = 88
 default_role = "py:obj"
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
@@ -41,4 +43,5 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
+html_sidebars = {page: [] for page in ("quickstart", "schema", "architecture")}
 html_show_sourcelink = False
