@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from neurokit_snn.evaluate.metric import ratio
+from neurokit_snn.evaluate.scored import ratio
 
 __all__ = ["STATISTICS", "correlation", "information"]
 

@@ -202,7 +202,7 @@ def compare(
         "target": str(scored.name),
         "bin_width": float(first.attrs["bin_width"]),
         "space": space,
-        "null": "each unit's mean of the evaluated data",
+        "null": "each unit's mean of the evaluated data" if scored.name == "counts" else "",
         "split": split_kind(cv),
         "gap": kept_gap,
         "draws": draws,

@@ -15,9 +15,9 @@ import numpy as np
 import xarray as xr
 
 from neurokit_snn.errors import EvaluationError
-from neurokit_snn.evaluate.scored import Kind, Scored
+from neurokit_snn.evaluate.scored import Kind, Scored, ratio
 
-__all__ = ["AbstractMetric", "Additive", "ConditionR2", "Median", "block_sums", "ratio"]
+__all__ = ["AbstractMetric", "Additive", "ConditionR2", "Median", "block_sums"]
 
 Sums = Mapping[str, np.ndarray]
 Terms = dict[str, xr.Variable]
@@ -82,12 +82,6 @@ def block_sums(values: np.ndarray, blocks: np.ndarray, n_blocks: int) -> np.ndar
     sums = np.zeros((n_blocks, *values.shape[1:]))
     np.add.at(sums, blocks, values)
     return sums
-
-
-def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """Numerator over denominator, NaN (and no warning) where there is nothing to divide by."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(denominator > 0, numerator / denominator, np.nan)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -193,7 +187,7 @@ class ConditionR2(AbstractMetric):
         valid = scored.valid()
         found = {
             "true": scored.columns(scored.target).where(valid, 0.0),
-            "predicted": scored.columns(scored.need_mean()).where(valid, 0.0),
+            "predicted": scored.columns(scored.need_mean()).where(valid, 0.0).transpose(*valid.dims),
             "valid": valid.astype(np.float64),
         }
         labels = np.asarray(scored.target[self.condition].values).astype(str)

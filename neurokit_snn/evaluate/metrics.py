@@ -15,8 +15,8 @@ import xarray as xr
 from scipy import special
 
 from neurokit_snn.errors import EvaluationError
-from neurokit_snn.evaluate.metric import AbstractMetric, Additive, ConditionR2, Median, Sums, Terms, ratio
-from neurokit_snn.evaluate.scored import Kind, Scored, period_of
+from neurokit_snn.evaluate.metric import AbstractMetric, Additive, ConditionR2, Median, Sums, Terms
+from neurokit_snn.evaluate.scored import Kind, Scored, period_of, ratio
 from neurokit_snn.models.observations import RATE_FLOOR
 
 __all__ = ["METRICS", "default_metrics", "metric_named"]

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from neurokit_snn.errors import EvaluationError
-from neurokit_snn.evaluate.metric import ratio
+from neurokit_snn.evaluate.scored import ratio
 from neurokit_snn.models.base import AbstractModel
 from neurokit_snn.recording.binned import check_binned
 

@@ -15,7 +15,7 @@ import xarray as xr
 from scipy import stats
 
 from neurokit_snn.errors import EvaluationError
-from neurokit_snn.evaluate.metric import ratio
+from neurokit_snn.evaluate.scored import ratio
 from neurokit_snn.evaluate.scoring import lined_up
 from neurokit_snn.recording.binned import check_binned
 

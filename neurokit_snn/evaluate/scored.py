@@ -11,7 +11,7 @@ import xarray as xr
 from neurokit_snn.errors import EvaluationError
 from neurokit_snn.models.conditioning import Target
 
-__all__ = ["Kind", "Null", "Scored", "kind_of", "period_of", "train_null"]
+__all__ = ["Kind", "Null", "Scored", "kind_of", "period_of", "ratio", "train_null"]
 
 Kind = Literal["counts", "calcium", "continuous", "circular", "categorical"]
 KINDS: tuple[Kind, ...] = ("counts", "calcium", "continuous", "circular", "categorical")
@@ -129,6 +129,12 @@ def period_of(values: xr.DataArray) -> float:
     return 360.0 if str(values.attrs.get("units", "rad")).lower() in DEGREES else 2.0 * np.pi
 
 
+def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """Numerator over denominator, NaN (and no warning) where there is nothing to divide by."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(denominator > 0, numerator / denominator, np.nan)
+
+
 def train_null(asked: Target) -> Null | None:
     """Mean and sd of each unit over the valid samples of training data; None for behaviour.
 
@@ -137,12 +143,13 @@ def train_null(asked: Target) -> Null | None:
     """
     if asked.name not in ("counts", "calcium"):
         return None
-    over = [d for d in asked.values.dims if d != "unit"]
-    n = asked.mask.broadcast_like(asked.values).sum(over)
-    values = asked.values.where(asked.mask, 0)
-    mean = values.sum(over) / n
-    second = (values.astype(np.float64) ** 2).sum(over) / n
-    sd = (second - mean**2).clip(min=0.0) ** 0.5
+    values, mask = asked.values.variable, asked.mask.variable
+    over = [d for d in values.dims if d != "unit"]
+    mask = mask.set_dims(dict(zip(values.dims, values.shape, strict=True))).transpose(*values.dims)
+    kept = values.astype(np.float64).where(mask, 0.0)
+    sums = xr.Dataset({"n": mask.sum(over), "one": kept.sum(over), "two": (kept**2).sum(over)}).compute()
+    n, mean = sums["n"].values, ratio(sums["one"].values, sums["n"].values)
+    sd = np.sqrt(np.maximum(ratio(sums["two"].values, n) - mean**2, 0.0))
     if asked.name == "counts":
-        mean = mean.where(mean > 0, 0.5 / n)
-    return Null(mean=mean.compute(), sd=sd.compute())
+        mean = np.where(mean > 0, mean, ratio(np.full(n.shape, 0.5), n))
+    return Null(mean=xr.DataArray(mean, dims="unit"), sd=xr.DataArray(sd, dims="unit"))

@@ -8,9 +8,9 @@ import numpy as np
 import xarray as xr
 
 from neurokit_snn.errors import EvaluationError
-from neurokit_snn.evaluate.metric import AbstractMetric, ratio
+from neurokit_snn.evaluate.metric import AbstractMetric
 from neurokit_snn.evaluate.metrics import default_metrics, metric_named
-from neurokit_snn.evaluate.scored import Kind, Null, Scored, kind_of, train_null
+from neurokit_snn.evaluate.scored import Kind, Null, Scored, kind_of, ratio, train_null
 from neurokit_snn.models.conditioning import Target
 from neurokit_snn.recording.binned import behaviors, check_binned, mask_name
 
@@ -259,7 +259,7 @@ def _asked(
             )
         values = values.sel(unit=mean["unit"].values)
         mask = mask.sel(unit=mean["unit"].values) if "unit" in mask.dims else mask
-    mean = lined_up(mean, values, name=source).broadcast_like(values).transpose(*values.dims)
+    mean = lined_up(mean, values, name=source)
     return Target(name=name, values=values, mask=mask), mean
 
 

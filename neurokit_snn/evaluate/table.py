@@ -10,8 +10,9 @@ import xarray as xr
 
 from neurokit_snn.evaluate.cells import NULL, Cell, Failure, Result
 from neurokit_snn.evaluate.intervals import Resampling, block_index, interval, resample
-from neurokit_snn.evaluate.metric import AbstractMetric, ratio
+from neurokit_snn.evaluate.metric import AbstractMetric
 from neurokit_snn.evaluate.nulls import p_value
+from neurokit_snn.evaluate.scored import ratio
 from neurokit_snn.recording.splits import Fold
 
 __all__ = ["Layout", "Results", "cells_by_place", "fold_scores", "null_scores", "paired", "unit_scores"]
@@ -254,16 +255,16 @@ def unit_scores(
             values = _unit_values(layout, results, session, model, labels, metric, weights)
             rows.append([values[0], *_limits(values, n_boot)])
         table = np.array(rows)
-        names = labels if len(units) == 1 else np.array([f"{session}/{label}" for label in labels])
-        parts.append(
-            xr.Dataset(
-                {
-                    n: (("model", "unit"), table[:, k])
-                    for k, n in enumerate(("unit_score", "unit_low", "unit_high"))
-                },
-                coords={"unit": names, "session": ("unit", [session] * len(labels))},
-            )
-        )
+        scores = {
+            n: (("model", "unit"), table[:, k]) for k, n in enumerate(("unit_score", "unit_low", "unit_high"))
+        }
+        if len(units) == 1:
+            return xr.Dataset(scores, coords={"unit": labels})
+        coords = {
+            "unit": [f"{session}/{label}" for label in labels],
+            "session": ("unit", [session] * len(labels)),
+        }
+        parts.append(xr.Dataset(scores, coords=coords))
     return xr.concat(parts, "unit", join="exact")
 
 
