@@ -64,7 +64,7 @@ figures: install ## every figure of every paper, with its claims
 
 docs: install ## the documentation, as HTML in docs/_build/html
 	rm -rf docs/api
-	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+	env -u MPLBACKEND $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
 clean: ## remove what the other targets made, .venv too
 	rm -rf $(VENV) out dist build docs/_build docs/api .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

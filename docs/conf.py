@@ -25,6 +25,7 @@ nb_execution_mode = "force"
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
 nb_merge_streams = True
+nb_output_stderr = "remove"  # progress bars
 
 autosummary_generate = True
 autodoc_typehints = "signature"  # the docstring says shapes and units
