@@ -8,6 +8,7 @@ from .clocks import fit_clock as fit_clock
 from .clocks import to_session_clock as to_session_clock
 from .joining import concat_time as concat_time
 from .kinematics import linearize as linearize
+from .kinematics import running_direction as running_direction
 from .kinematics import speed as speed
 from .laps import laps as laps
 from .observation import observed as observed

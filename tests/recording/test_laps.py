@@ -7,7 +7,7 @@ import pytest
 
 from neurokit_snn import recording
 from neurokit_snn.errors import RecordingError
-from neurokit_snn.recording.kinematics import running_direction, weighted_quantile
+from neurokit_snn.recording.kinematics import weighted_quantile
 
 RATE = 50.0
 
@@ -159,7 +159,7 @@ def test_speed_of_a_circle_and_of_gaps():
 
 def test_direction_is_categorical():
     time, x = shuttle(2)
-    tree = running_direction(tree_of(time, x), position="position", min_speed=10.0)
+    tree = recording.running_direction(tree_of(time, x), position="position", min_speed=10.0)
     value = tree["behavior/running_direction"]["value"]
     assert value.attrs["kind"] == "categorical"
     assert value.sel(time=[2.0, 7.0, 12.0, 16.0], method="nearest").values.tolist() == [0, 1, 0, -1]
@@ -181,7 +181,9 @@ BAD = {
     "taken": (lambda: recording.speed(TREE, name="position"), "give another name"),
     "smoothing": (lambda: recording.speed(TREE, smoothing=0.0), "smoothing is 0.0"),
     "plane": (
-        lambda: running_direction(tree_of([0.0, 1.0], [[0.0, 1.0], [1.0, 1.0]]), position="position"),
+        lambda: recording.running_direction(
+            tree_of([0.0, 1.0], [[0.0, 1.0], [1.0, 1.0]]), position="position"
+        ),
         "2 components; add a linear one",
     ),
     "still": (
