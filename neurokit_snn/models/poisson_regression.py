@@ -278,15 +278,17 @@ def choose_strength(
     Returns
     -------
     strength : float
-    scores : ndarray, (grid,)
-        Held-out log-likelihood of each strength in nats, up to a constant.
+    weights : ndarray, (unit, feature)
+        Mean over blocks of the weights at that strength: a good start for the fit to all rows.
     """
     order = np.argsort(grid)[::-1]
     scores = np.zeros(len(grid))
+    found = np.zeros((len(grid), counts.shape[1], design.n_features))
+    blocks = np.unique(block)
     design.products(
         np.zeros(counts.shape)
     )  # makes the products of columns once, before the rows are taken apart
-    for left_out in np.unique(block):
+    for left_out in blocks:
         train, test = np.flatnonzero(block != left_out), np.flatnonzero(block == left_out)
         seen, unseen = design.take(train), design.take(test)
         masks = (None, None) if valid is None else (valid[train], valid[test])
@@ -302,7 +304,9 @@ def choose_strength(
                 who=who,
             )
             scores[index] += log_likelihood(unseen, weights, counts[test], masks[1]).sum()
-    return float(grid[int(scores.argmax())]), scores
+            found[index] += weights / blocks.size
+    best = int(scores.argmax())
+    return float(grid[best]), found[best]
 
 
 def observed_somewhere(valid: np.ndarray | None) -> np.ndarray | None:

@@ -24,8 +24,8 @@ from neurokit_snn.models.poisson_regression import (
     PoissonDesign,
     choose_strength,
     information,
-    newton,
     observed_somewhere,
+    start_weights,
 )
 from neurokit_snn.models.posterior import POSTERIOR_DRAWS, draws_tree, gaussian_draws
 
@@ -178,15 +178,15 @@ class GLM(AbstractModel):
         penalised[0] = 0.0
         if self.strength == "auto" and design.n_features > 1:
             block = blocks_of_bins(trial, folds=INNER_FOLDS, who=who)
-            self.strength_, _ = choose_strength(
+            self.strength_, start = choose_strength(
                 design, counts, valid, penalised=penalised, block=block, grid=STRENGTHS, who=who
             )
         else:
             self.strength_ = 0.0 if self.strength == "auto" else float(self.strength)
+            start = start_weights(design, counts, valid)
         precision = self.strength_ * penalised
-        near = newton(design, counts, valid, precision=precision, tolerance=1e-1, who=who)
         self.weights_ = fit_population(
-            design, counts, valid, strength=self.strength_, precision=precision, start=near, who=who
+            design, counts, valid, strength=self.strength_, precision=precision, start=start, who=who
         )
         self.covariance_ = np.linalg.inv(information(design, self.weights_, valid, precision=precision))
 
