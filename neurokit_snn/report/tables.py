@@ -116,7 +116,7 @@ def markdown(rows: pd.DataFrame, *, headline: bool = True) -> str:
     return "\n\n".join(blocks)
 
 
-def with_interval(number: float, low: float, high: float) -> str:
+def with_interval(middle: float, low: float, high: float) -> str:
     """Word a number with its interval, to as many digits as the interval's width warrants.
 
     Examples
@@ -126,13 +126,13 @@ def with_interval(number: float, low: float, high: float) -> str:
     >>> with_interval(28.71, 25.2, 33.9)
     '28.7 [25.2, 33.9]'
     """
-    if not math.isfinite(number):
+    if not math.isfinite(middle):
         return "–"
     if not (math.isfinite(low) and math.isfinite(high)):
-        return f"{number:.3g} [no interval]"
+        return f"{middle:.3g} [no interval]"
     half = (high - low) / 2
     digits = 2 if half <= 0 else int(np.clip(1 - math.floor(math.log10(half)), 0, 6))
-    return f"{number:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    return f"{middle:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def _grid(part: pd.DataFrame) -> str:
