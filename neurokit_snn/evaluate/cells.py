@@ -13,8 +13,7 @@ import numpy as np
 import xarray as xr
 from sklearn.base import clone
 
-import neurokit_snn
-from neurokit_snn import artefact
+from neurokit_snn import __version__, artefact
 from neurokit_snn.errors import ArtefactError, EvaluationError
 from neurokit_snn.evaluate.fingerprint import fingerprint
 from neurokit_snn.evaluate.metric import AbstractMetric
@@ -114,7 +113,7 @@ def plan(
                 for group in groups:
                     parts = {
                         "model": model_prints[name],
-                        "version": neurokit_snn.__version__,
+                        "version": __version__,
                         "data": prints[session],
                         "train": fold.train,
                         "test": fold.test,

@@ -12,7 +12,7 @@ import xarray as xr
 
 from neurokit_snn.errors import EvaluationError
 from neurokit_snn.evaluate.baselines import with_baselines
-from neurokit_snn.evaluate.cells import Failure, evaluated, plan
+from neurokit_snn.evaluate.cells import Cell, Failure, Result, evaluated, plan
 from neurokit_snn.evaluate.fingerprint import of_dataset
 from neurokit_snn.evaluate.intervals import FEW_BLOCKS
 from neurokit_snn.evaluate.metric import AbstractMetric
@@ -41,6 +41,8 @@ from neurokit_snn.evaluate.table import (
 from neurokit_snn.models.base import AbstractModel
 
 __all__ = ["compare"]
+
+SCHEMA = {"schema": "neurokit_snn.comparison", "schema_version": 1}
 
 
 def compare(
@@ -181,11 +183,17 @@ def compare(
     )
     prints = {name: of_dataset(one) for name, one in sessions.items()}
     cells = plan(known, sessions, folds, prints, question=question, seeds=seeds)
-    stored = _cache_folder(cache)
-    found = {}
+    found: dict[Cell, Result | Failure] = {}
     with _bar(len(cells), progress) as bar:
         for cell, result in evaluated(
-            cells, known, sessions, folds, question, cache=stored, n_jobs=n_jobs, keep_going=on_error == "nan"
+            cells,
+            known,
+            sessions,
+            folds,
+            question,
+            cache=_cache_folder(cache),
+            n_jobs=n_jobs,
+            keep_going=on_error == "nan",
         ):
             found[cell] = result
             bar.update()
@@ -194,9 +202,7 @@ def compare(
     table = _table(layout, results, sessions, labels=[label_of(m, scored) for m in question.metrics])
     if nulls:
         table = table.merge(null_scores(layout, results), join="exact")
-    attrs = {
-        "schema": "neurokit_snn.comparison",
-        "schema_version": 1,
+    asked = {
         "task": task,
         "given": json.dumps(None if given is None else list(given)),
         "target": str(scored.name),
@@ -210,9 +216,8 @@ def compare(
         "nulls": nulls,
         "baselines_left_out": json.dumps(left_out + elsewhere),
         "failures": json.dumps(sorted(r.reason for r in found.values() if isinstance(r, Failure))),
-        **_interval_attrs(layout, block),
     }
-    return table.assign_attrs(attrs)
+    return table.assign_attrs(SCHEMA | asked | _interval_attrs(layout, block))
 
 
 def _cache_folder(cache: str | Path | None) -> Path | None:

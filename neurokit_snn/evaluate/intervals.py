@@ -28,6 +28,9 @@ __all__ = ["FEW_BLOCKS", "Resampling", "block_index", "interval", "resample"]
 FEW_BLOCKS = 6
 """With fewer blocks (or sessions, where those are resampled) an interval says little, and the result says so."""
 
+MOST_LEFT_OUT = 200
+"""Most groups that are left out in turn."""
+
 OWN_BLOCKS = ("trials",)
 """Layouts whose trials are blocks by themselves."""
 
@@ -97,7 +100,8 @@ class Resampling:
     weights
         For each session ``(replicate, block)``.
     left_out
-        For each session ``(group, block)``: 0 for the blocks of the left-out group, else 1.
+        For each session ``(left_out, block)``: 0 for the blocks of the group left out, else 1. Of more than 200 blocks,
+        neighbours are left out together, which changes the skewness that is read from it by nothing in expectation.
     level
         What a group is, the topmost level of which there are several: ``block``, ``session`` or ``subject``.
     n_groups
@@ -152,7 +156,7 @@ def resample(
             weights[session] = _multiplicities(rng, of_session[:, j] * n, n).astype(np.float64)
     level = "subject" if len(sessions) > 1 else "session" if len(n_blocks) > 1 else "block"
     left_out = _left_out(n_blocks, subjects, level)
-    n_groups = len(next(iter(left_out.values()))) if left_out else 0
+    n_groups = {"subject": len(sessions), "session": len(n_blocks), "block": sum(n_blocks.values())}[level]
     return Resampling(weights=weights, left_out=left_out, level=level, n_groups=n_groups)
 
 
@@ -163,13 +167,19 @@ def _multiplicities(rng: np.random.Generator, n_draws: np.ndarray, n_kinds: int)
 
 def _left_out(n_blocks: Mapping[str, int], subjects: Mapping[str, str], level: str) -> dict[str, np.ndarray]:
     if level == "block":
-        return {session: 1.0 - np.eye(n) for session, n in n_blocks.items()}
+        return {session: _without_each(n) for session, n in n_blocks.items()}
     owner = {s: subjects[s] if level == "subject" else s for s in n_blocks}
     groups = list(dict.fromkeys(owner.values()))
     return {
         session: np.array([[float(owner[session] != group)] * n for group in groups])
         for session, n in n_blocks.items()
     }
+
+
+def _without_each(n: int) -> np.ndarray:
+    """Ones with the blocks of each group in turn at 0, ``(left_out, block)``."""
+    n_groups = min(n, MOST_LEFT_OUT)
+    return (np.arange(n_groups)[:, None] != np.arange(n) * n_groups // n).astype(np.float64)
 
 
 def interval(

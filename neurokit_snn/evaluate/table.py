@@ -147,7 +147,7 @@ def _gathered(
 def paired(layout: Layout, results: Results) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
     """Values with intervals, and differences of all pairs of models with intervals from the same resamples."""
     n_boot = len(next(iter(layout.resampling.weights.values())))
-    n_all = 1 + n_boot + layout.resampling.n_groups
+    n_all = len(layout.weights(next(iter(layout.folds))))
     values = np.full((n_all, len(layout.models), len(layout.metrics)), np.nan)
     for i, model in enumerate(layout.models):
         for j, metric in enumerate(layout.metrics):

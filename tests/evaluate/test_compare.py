@@ -152,6 +152,24 @@ class Guess(AbstractModel):
         pass
 
 
+class Glow(Guess):
+    """Calcium as a Gaussian around a multiple of the cosine of the angle."""
+
+    tasks: ClassVar[tuple[str, ...]] = ("encode",)
+    space: ClassVar[Space] = "density"
+
+    def _fit(self, data: xr.Dataset, *, seed: int, progress: bool, resume: Path | None) -> None:
+        self.mean_ = data["calcium"].where(data["mask_calcium"]).mean(("trial", "time"))
+
+    def _predictive(
+        self, visible: xr.Dataset, *, task: str, draws: int, rng: np.random.Generator
+    ) -> Mapping[str, AbstractObservation]:
+        location = (self.slope * np.cos(visible["behavior_angle"]) + self.mean_).transpose(
+            "trial", "time", "unit"
+        )
+        return {"calcium": Gaussian(location=location, scale=xr.full_like(location, 0.5))}
+
+
 @pytest.fixture(scope="module")
 def table(made: Made) -> xr.Dataset:
     models = {"angle": Toy(), "noisy": Noisy(), "flat": Toy(cells=1), "mean rate": MeanRate()}
@@ -307,6 +325,27 @@ def test_decoding(made: Made) -> None:
     assert float(tuned["diff_low"].sel(metric="r2")) > 0
     assert float(tuned["diff_high"].sel(metric="median_error")) < 0
     np.testing.assert_array_equal(found["rank"].sel(model="tuned"), 1.0)
+
+
+def test_calcium_has_columns_of_its_own(made: Made) -> None:
+    data = made(n_trials=400)
+    noise = np.random.default_rng(0).normal(scale=0.5, size=data["counts"].shape)
+    traces = 2.0 + np.cos(data["behavior_angle"]) + xr.DataArray(noise, dims=data["counts"].dims)
+    calcium = data.drop_vars(["counts", "mask"]).assign(calcium=traces.transpose("trial", "time", "unit"))
+    calcium["mask_calcium"] = data["mask_behavior_angle"]
+    found = compare(
+        {"flat": Glow(), "tuned": Glow(slope=1.0)}, calcium, task="encode", cv=2, seeds=(0,), **QUIET
+    )
+    assert [*found["metric"].values] == ["nats_per_sample", "r2"]
+    assert (found.attrs["space"], found.attrs["target"]) == ("density", "calcium")
+    tuned = found.sel(model="tuned")
+    assert float(tuned["diff_low"].sel(other="flat", metric="nats_per_sample")) > 0
+    # A cosine of amplitude 1 in noise of sd 0.5 explains .5 of .75, about.
+    assert float(tuned["value"].sel(metric="r2")) == pytest.approx(0.667, abs=0.05)
+    with pytest.raises(EvaluationError, match="the data hold counts, models 'flat' answer in density"):
+        compare({"flat": Glow()}, data, task="encode", **QUIET)
+    with pytest.raises(EvaluationError, match="the data hold calcium, models 'toy' answer in counts"):
+        compare({"toy": Toy()}, calcium, task="encode", **QUIET)
 
 
 def test_sessions_are_resampled_where_there_are_several(made: Made) -> None:

@@ -92,6 +92,21 @@ def test_every_level_is_resampled() -> None:
     np.testing.assert_array_equal(one.left_out["a"], 1 - np.eye(6))
 
 
+def test_of_many_blocks_neighbours_are_left_out_together() -> None:
+    drawn = resample({"": 1000}, subjects={"": ""}, n_boot=10)
+    assert drawn.n_groups == 1000
+    left_out = drawn.left_out[""]
+    assert left_out.shape == (200, 1000)
+    np.testing.assert_array_equal((1 - left_out).sum(0), 1)
+    np.testing.assert_array_equal((1 - left_out).sum(1), 5)
+    # Skewed values: the acceleration of groups of five is that of single blocks.
+    x = np.random.default_rng(0).exponential(size=1000) ** 2
+    replicates = np.random.default_rng(1).choice(x, (2000, 1000)).mean(1)
+    grouped = interval(x.mean(), replicates, left_out @ x / 995)
+    single = interval(x.mean(), replicates, (x.sum() - x) / 999)
+    np.testing.assert_allclose(grouped, single, rtol=0.02)
+
+
 def test_the_interval_of_a_mean_is_that_of_t() -> None:
     """For symmetric data the widened limits are those of a t interval, which the percentile ones fall short of."""
     x = stats.norm.ppf((np.arange(12) + 0.5) / 12)
