@@ -7,9 +7,14 @@ from typing import Any
 
 from neurokit_snn.models.registry import MODELS
 
-__all__ = ["AbstractModel", "conditioning", "load_model", "observations", *MODELS]
+__all__ = ["AbstractModel", "conditioning", "load_model", "observations", "tuning_curves", *MODELS]
 
-_HOMES = {"AbstractModel": "neurokit_snn.models.base", "load_model": "neurokit_snn.models.persistence", **MODELS}
+_HOMES = {
+    "AbstractModel": "neurokit_snn.models.base",
+    "load_model": "neurokit_snn.models.persistence",
+    "tuning_curves": "neurokit_snn.models.tuning",
+    **MODELS,
+}
 
 
 def __getattr__(name: str) -> Any:

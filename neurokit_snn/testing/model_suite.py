@@ -297,6 +297,17 @@ class ModelSuite(abc.ABC):
             alone = self._predicted(trained, test.isel(trial=[1]), task)
             xr.testing.assert_allclose(whole, alone, rtol=1e-9)
 
+    def test_lazy_data_score_as_eager_ones(self, trained: AbstractModel) -> None:
+        """Data in dask chunks give the same scores as data in memory."""
+        dask = pytest.importorskip("dask")
+        _, test = self._split()
+        with dask.config.set(scheduler="synchronous"):
+            for task in trained.tasks:
+                if task in self.simulates:
+                    continue
+                lazy = self._scored(trained, test.chunk({"time": 7}), task).compute()
+                xr.testing.assert_allclose(lazy, self._scored(trained, test, task), rtol=1e-12)
+
     def test_the_order_of_units_does_not_matter(self, trained: AbstractModel) -> None:
         """Permuted units permute rates and leave decoded behaviour as it is."""
         if not self.unit_order:
