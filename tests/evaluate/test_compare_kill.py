@@ -17,7 +17,7 @@ from neurokit_snn.testing.killing import Zygote
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a system that forks")
 
 TARGET = Path(__file__).with_name("compare_kill_target.py")
-KILLS = 20
+KILLS = 15
 CELLS = 3
 
 
