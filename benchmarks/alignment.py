@@ -12,25 +12,13 @@ the second one of its process, on both sides.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import warnings
 from collections.abc import Callable
-from importlib.metadata import version
 
 import numpy as np
 
-from benchmarks.binning import (
-    BIN_WIDTH,
-    CLOCK,
-    HOUR,
-    SPIKES_PER_UNIT,
-    cold_seconds,
-    digest,
-    spike_trains,
-    warm,
-)
-from benchmarks.harness import exit_code, run_case
+from benchmarks._hour import BIN_WIDTH, CLOCK, HOUR, against_pynapple, digest, spike_trains, warm
 
 WINDOW = (-1.0, 2.0)
 N_EVENTS, N_BINS = 500, 600
@@ -72,28 +60,22 @@ def prepare_peer(n_units: int) -> Callable[[], list[int]]:
     return warm(lambda: digest(counts()))
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the units")
-    quick = parser.parse_args(arguments).quick
-    n_units = 50 if quick else 500
+def identical(n_units: int) -> bool:
+    """Whether both sides give the same number in every bin of every event and unit."""
     trains = spike_trains(n_units)
-    same = np.array_equal(ours_counts(trains)(), peer_counts(trains)())
-    del trains
-    first, later = cold_seconds(f"recording.align(tree, {BIN_WIDTH}, to='events/stimulus', window={WINDOW})")
-    case = run_case(
+    return np.array_equal(ours_counts(trains)(), peer_counts(trains)())
+
+
+def main(arguments: list[str] | None = None) -> int:
+    return against_pynapple(
         "alignment",
-        f"{N_EVENTS} events x -1..2 s x {n_units} units x {n_units * SPIKES_PER_UNIT // 10**6} M spikes at 5 ms; "
-        f"second call, compiling adds {first:.1f} s to the first ever and loading {later:.1f} s to the first of a process",
-        ours="benchmarks.alignment:prepare_ours",
-        peer="benchmarks.alignment:prepare_peer",
-        peer_name=f"pynapple {version('pynapple')} TsGroup.count over epochs",
-        kwargs={"n_units": n_units},
-        target=4.0 if quick else 10.0,
-        agree=lambda ours, peer: same and ours == peer,
-        less_memory=not quick,  # where the arrays are small, what was imported decides
+        f"{N_EVENTS} events x -1..2 s",
+        call=f"recording.align(tree, {BIN_WIDTH}, to='events/stimulus', window={WINDOW})",
+        peer="TsGroup.count over epochs",
+        identical=identical,
+        description=__doc__,
+        arguments=arguments,
     )
-    return exit_code([case])
 
 
 if __name__ == "__main__":
