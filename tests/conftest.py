@@ -27,6 +27,12 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Keep ``--doctest-modules`` to the package: programs that tests start are not imported as tests."""
+    program = collection_path.suffix == ".py" and not collection_path.name.startswith("test_")
+    return True if program else None
+
+
 def _global_state() -> dict[str, object]:
     """Settings of the libraries loaded so far that a test could change for all tests after it."""
     state: dict[str, object] = {
