@@ -41,7 +41,7 @@ lint: install ## style, types and the direction of imports
 	$(BIN)/lint-imports
 
 test: install ## the fast tests and the examples in the docstrings
-	$(BIN)/python -m pytest -n 2 -m 'not slow' --doctest-modules tests neurokit_snn
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' --doctest-modules tests neurokit_snn
 
 test-slow: install ## the rest of the tests
 	$(BIN)/python -m pytest -m slow tests
