@@ -30,7 +30,9 @@ def save_model(model: AbstractModel, path: str | Path, *, overwrite: bool = Fals
     """
     name = type(model).__name__
     if name not in MODELS:
-        raise ModelError(f"{name} is not in models.registry.MODELS and could not be loaded again; add it there")
+        raise ModelError(
+            f"{name} is not in models.registry.MODELS and could not be loaded again; add it there"
+        )
     config = {
         "class": name,
         "parameters": model.get_params(deep=False),
@@ -38,7 +40,9 @@ def save_model(model: AbstractModel, path: str | Path, *, overwrite: bool = Fals
     }
     trees = {f"state_{key}": value for key, value in model._state().items()}
     trees["units"] = xr.Dataset(coords={"unit": ("unit", model.units_)})
-    return artefact.write(path, kind="model", trees=trees, config=config, seed=model.seed_, overwrite=overwrite)
+    return artefact.write(
+        path, kind="model", trees=trees, config=config, seed=model.seed_, overwrite=overwrite
+    )
 
 
 def load_model(path: str | Path) -> AbstractModel:
