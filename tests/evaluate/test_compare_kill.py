@@ -44,7 +44,8 @@ def test_killed_at_random_moments(comparer: Zygote, tmp_path: Path) -> None:
     lasts = min(run.seconds for run in whole)
     rng = np.random.default_rng(0)
     kills, before, stages = 0, 0, set()
-    while kills < KILLS:
+    # On a busy machine the clock may strike early every time: then a few more.
+    while kills < KILLS or (len(stages) < 3 and kills < 4 * KILLS):
         # By the clock, and as often before a step of the file system, where most is at stake.
         when = (
             {"kill_at": int(rng.integers(20))} if kills % 2 else {"kill_after": float(rng.uniform(0, lasts))}
