@@ -116,14 +116,25 @@ def _target(path: Path) -> Path:
 
 
 def _check_free(target: Path, overwrite: bool) -> None:
-    if not os.path.lexists(target):
+    before = _inode(target)
+    if before is None:
         return
     if not overwrite:
         raise ArtefactError(f"{target} exists; choose another name or pass overwrite=True")
-    if not (target / manifest.NAME).is_file():
-        raise ArtefactError(
-            f"{target} exists and is no artefact, so it is not overwritten; choose another name"
-        )
+    if (target / manifest.NAME).is_file():
+        return
+    if _inode(target) != before:  # another writer swapped it while we looked
+        _check_free(target, overwrite)
+        return
+    raise ArtefactError(f"{target} exists and is no artefact, so it is not overwritten; choose another name")
+
+
+def _inode(path: Path) -> int | None:
+    """Which folder or file stands at ``path`` just now."""
+    try:
+        return path.lstat().st_ino
+    except FileNotFoundError:
+        return None
 
 
 def _save_tree(tree: xr.DataTree | xr.Dataset, path: Path) -> manifest.FileEntry:
