@@ -17,6 +17,7 @@ from typing import Self
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.linalg import solve_triangular
 
 from neurokit_snn.errors import ModelError
 
@@ -239,12 +240,40 @@ def information(
 
 
 def log_likelihood(
-    design: PoissonDesign, weights: np.ndarray, counts: np.ndarray, valid: np.ndarray | None
+    design: PoissonDesign,
+    weights: np.ndarray,
+    counts: np.ndarray,
+    valid: np.ndarray | None,
+    *,
+    precision: np.ndarray,
 ) -> np.ndarray:
-    """Log-likelihood of each unit without the term of ``y!``, ``(unit,)``."""
-    eta = np.minimum(design.predictor(weights), LOG_RATE_LIMIT)
+    """Log-likelihood of each unit at the posterior mean of its rate, without the term of ``y!``, ``(unit,)``.
+
+    Under Laplace's posterior the rate is log-normal with mean ``exp(x'w + x'Cx / 2)``. At the mode alone, a weak prior
+    would cost a unit nothing that is silent over part of the design, though its mean rate there is far too high.
+
+    Parameters
+    ----------
+    design, weights, counts, valid
+        As in `newton`.
+    precision
+        Inverse of Laplace's covariance ``C``, from `information`, ``(unit, feature, feature)``.
+    """
+    eta = np.minimum(design.predictor(weights) + 0.5 * _predictor_variance(design, precision), LOG_RATE_LIMIT)
     values = counts * eta - np.exp(eta)
     return np.asarray((values if valid is None else np.where(valid, values, 0.0)).sum(0))
+
+
+def _predictor_variance(design: PoissonDesign, precision: np.ndarray) -> np.ndarray:
+    """Variance ``x'Cx`` of the linear predictors, ``(row, unit)``, from the inverse of ``C``."""
+    variance = np.empty((design.shared.shape[0], precision.shape[0]))
+    for unit, inverse in enumerate(precision):
+        columns = design.shared
+        if design.own is not None:
+            columns = np.concatenate([columns, design.own[:, unit]], axis=1)
+        factor = np.linalg.cholesky(inverse)
+        variance[:, unit] = np.square(solve_triangular(factor, columns.T, lower=True)).sum(0)
+    return variance
 
 
 def choose_strength(
@@ -303,7 +332,10 @@ def choose_strength(
                 tolerance=1e-3,
                 who=who,
             )
-            scores[index] += log_likelihood(unseen, weights, counts[test], masks[1]).sum()
+            precision = information(seen, weights, masks[0], precision=grid[index] * penalised)
+            scores[index] += log_likelihood(
+                unseen, weights, counts[test], masks[1], precision=precision
+            ).sum()
             found[index] += weights / blocks.size
     best = int(scores.argmax())
     return float(grid[best]), found[best]

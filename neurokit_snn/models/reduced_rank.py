@@ -172,7 +172,10 @@ class ReducedRankRegression(AbstractModel):
                     weights = newton(
                         design, targets[train], valid[train], precision=precision, tolerance=1e-3
                     )
-                    scores[i, j] += log_likelihood(other, weights, targets[test], valid[test]).sum()
+                    spread = information(design, weights, valid[train], precision=precision)
+                    scores[i, j] += log_likelihood(
+                        other, weights, targets[test], valid[test], precision=spread
+                    ).sum()
         i, j = divmod(int(scores.argmax()), len(ranks))
         return int(ranks[j]), float(PENALTIES[i])
 
