@@ -96,9 +96,12 @@ def binned(
 def on_session_clock(tree: xr.DataTree) -> xr.DataTree:
     """Return the recording with all times on the session clock, or say that it is no recording.
 
-    Examples -------- >>> on_session_clock([0.1, 0.2]) Traceback (most recent call last): ...
-    neurokit_snn.errors.RecordingError: expected a recording (xarray.DataTree), got list; make one with
-    recording.build
+    Examples
+    --------
+    >>> on_session_clock([0.1, 0.2])
+    Traceback (most recent call last):
+    ...
+    neurokit_snn.errors.RecordingError: expected a recording (xarray.DataTree), got list; make one with recording.build
     """
     if not isinstance(tree, xr.DataTree):
         raise RecordingError(
