@@ -41,7 +41,7 @@ def main() -> int:
         peer="benchmarks.import_time:prepare_xarray",
         peer_name=f"import xarray {version('xarray')}",
         target=1 / 1.1,
-        repeats=15,
+        repeats=31,
         # Nothing heavy beyond what xarray itself may bring; jax and torch it never brings.
         agree=lambda ours, peer: set(ours) <= set(peer) and not {"jax", "torch"} & set(ours),
     )
