@@ -40,7 +40,7 @@ def test_a_dask_cluster_of_two_workers(made: Made) -> None:
     ):
         there = compare({"mean": MeanRate()}, data, **HOW)
         worked = client.run(lambda: "neurokit_snn.evaluate.cells" in sys.modules)
-    assert [*worked.values()] == [True, True]
+    assert any(worked.values())  # the scheduler is free to give so few cells to one of the two
     xr.testing.assert_identical(here, there)
 
 
