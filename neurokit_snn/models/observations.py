@@ -27,12 +27,15 @@ __all__ = [
     "NegativeBinomial",
     "Poisson",
     "log_mean_exp",
+    "spread_of_draws",
 ]
 
 RATE_FLOOR = 1e-9
 """Smallest expected count per bin that is scored (the floor of the Neural Latents Benchmark)."""
 
-Space = Literal["counts", "binary", "density"]
+Space = Literal["counts", "binary", "density", "mixed", "categories"]
+"""What a log probability is measured in: raw counts, bins of at most one spike, a density of real values, a mass at no event
+beside a density of events (`neurokit_snn.models.zero_inflated_gamma`), the probabilities of finitely many categories."""
 
 
 def log_mean_exp(values: xr.DataArray, dim: str = "draw") -> xr.DataArray:
@@ -61,7 +64,7 @@ class AbstractObservation(abc.ABC):
 
     @abc.abstractmethod
     def log_prob(self, target: xr.DataArray) -> xr.DataArray:
-        """Log probability (``counts``, ``binary``) or log density (``density``) of each value, in nats; keeps ``draw``."""
+        """Log probability (``counts``, ``binary``, ``categories``) or log density of each value, in nats; keeps ``draw``."""
 
     @abc.abstractmethod
     def conditional_mean(self) -> xr.DataArray:
@@ -86,7 +89,15 @@ class AbstractObservation(abc.ABC):
         return values.mean("draw") if "draw" in values.dims else values
 
 
-def _spread_of_draws(values: xr.DataArray) -> xr.DataArray:
+def spread_of_draws(values: xr.DataArray) -> xr.DataArray:
+    """Standard deviation over ``draw``; zero where there is no such dim or one draw.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> float(spread_of_draws(xr.DataArray([1.0, 3.0, 5.0], dims="draw")))
+    2.0
+    """
     if "draw" in values.dims and values.sizes["draw"] > 1:
         return values.std("draw", ddof=1)
     return xr.zeros_like(values.isel(draw=0, drop=True) if "draw" in values.dims else values)
@@ -115,7 +126,7 @@ class Poisson(AbstractObservation):
         return self.rate_per_bin
 
     def parameter_sd(self) -> xr.DataArray:
-        return _spread_of_draws(self.rate_per_bin)
+        return spread_of_draws(self.rate_per_bin)
 
     def sample(self, rng: np.random.Generator) -> xr.DataArray:
         return _sampled(self.rate_per_bin, rng.poisson(self.rate_per_bin.values).astype(np.int32))
@@ -137,7 +148,7 @@ class NegativeBinomial(AbstractObservation):
         return self.mean_per_bin
 
     def parameter_sd(self) -> xr.DataArray:
-        return _spread_of_draws(self.mean_per_bin)
+        return spread_of_draws(self.mean_per_bin)
 
     def sample(self, rng: np.random.Generator) -> xr.DataArray:
         mean, concentration = xr.broadcast(self.mean_per_bin, self.concentration)
@@ -199,7 +210,7 @@ class Bernoulli(AbstractObservation):
         return self.p
 
     def parameter_sd(self) -> xr.DataArray:
-        return _spread_of_draws(self.p)
+        return spread_of_draws(self.p)
 
     def sample(self, rng: np.random.Generator) -> xr.DataArray:
         return _sampled(self.p, rng.binomial(1, self.p.values).astype(np.int32))
@@ -223,7 +234,7 @@ class Gaussian(AbstractObservation):
         return self.location
 
     def parameter_sd(self) -> xr.DataArray:
-        return _spread_of_draws(self.location)
+        return spread_of_draws(self.location)
 
     def sample(self, rng: np.random.Generator) -> xr.DataArray:
         location, scale = xr.broadcast(self.location, self.scale)
