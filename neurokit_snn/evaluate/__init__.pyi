@@ -4,8 +4,13 @@ from . import nulls as nulls
 from .choice import Tuned as Tuned
 from .choice import search as search
 from .comparison import compare as compare
+from .coverage import interval_coverage as interval_coverage
 from .elpd import blocked_kfold as blocked_kfold
 from .elpd import loo as loo
+from .latents import LatentAlignment as LatentAlignment
+from .latents import align_latents as align_latents
+from .latents import latent_leakage as latent_leakage
+from .latents import latent_r2 as latent_r2
 from .metric import AbstractMetric as AbstractMetric
 from .metric import ConditionR2 as ConditionR2
 from .nulls import model_test as model_test
