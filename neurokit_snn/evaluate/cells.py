@@ -22,6 +22,7 @@ from neurokit_snn.evaluate.scored import Scored, kind_of, train_null
 from neurokit_snn.evaluate.scoring import collect, lined_up
 from neurokit_snn.models.base import AbstractModel
 from neurokit_snn.models.conditioning import Target, target_of, task_named
+from neurokit_snn.models.observations import Space
 from neurokit_snn.recording.splits import Fold, by_unit
 
 __all__ = ["NULL", "Cell", "Failure", "Question", "Result", "compute", "evaluated", "plan"]
@@ -36,6 +37,7 @@ class Question:
     """What every cell of a comparison is asked; ``nulls`` is the number of surrogates of the test behaviour."""
 
     task: str
+    space: Space
     given: tuple[str, ...] | None
     target: str | None
     draws: int
@@ -209,6 +211,11 @@ def _answered(
         mean = lined_up(mean, asked.values, name=asked.name).transpose(*asked.values.dims)
     if "log_prob" in needs:
         log_prob = fitted.log_likelihood(test.copy(deep=True), draws=question.draws, **how)
+        if log_prob.attrs["space"] != question.space:
+            raise EvaluationError(
+                f"it answers {asked.name} in {log_prob.attrs['space']}, the comparison is in {question.space}; compare "
+                "each space by itself"
+            )
         log_prob = lined_up(log_prob, asked.values, name="log_likelihood")
     return Scored(
         target=asked.values,
@@ -217,6 +224,7 @@ def _answered(
         bin_width=bin_width,
         mean=mean,
         log_prob=log_prob,
+        space=question.space,
     )
 
 

@@ -158,13 +158,14 @@ def compare(
     left_out: list[str] = []
     if baselines:
         known, left_out = with_baselines(models, first, task=task, target=target)
-    space, elsewhere = one_space(known, given=models, sessions=sessions, task=task)
+    space, elsewhere = one_space(known, given=models, sessions=sessions, task=task, target=target)
     known = {name: model for name, model in known.items() if name not in elsewhere}
     kept_gap = gap_of(known, gap, cv)
     folds = folds_of(sessions, cv, kept_gap)
     question = question_of(
         first,
         task=task,
+        space=space,
         given=given,
         target=target,
         draws=draws,
@@ -208,7 +209,7 @@ def compare(
         "target": str(scored.name),
         "bin_width": float(first.attrs["bin_width"]),
         "space": space,
-        "null": "each unit's mean of the evaluated data" if scored.name == "counts" else "",
+        "null": _null_in_words(str(scored.name), space),
         "split": split_kind(cv),
         "gap": kept_gap,
         "draws": draws,
@@ -218,6 +219,14 @@ def compare(
         "failures": json.dumps(sorted(r.reason for r in found.values() if isinstance(r, Failure))),
     }
     return table.assign_attrs(SCHEMA | asked | _interval_attrs(layout, block))
+
+
+def _null_in_words(scored: str, space: str) -> str:
+    if scored == "counts":
+        return "each unit's mean of the evaluated data"
+    if scored != "calcium":
+        return ""
+    return f"each unit's {'zero-inflated gamma' if space == 'mixed' else 'Gaussian'} of the training data"
 
 
 def _cache_folder(cache: str | Path | None) -> Path | None:

@@ -3,7 +3,8 @@
 Bits per spike follow the Neural Latents Benchmark (Pei et al. 2021, NeurIPS Datasets and Benchmarks):
 ``(log p(model) - log p(null)) / (spikes ln 2)`` under Poisson counts with the model's mean rate plugged in,
 where the null is each unit's mean rate over the evaluated data. Densities and probabilities come from
-``log_likelihood``, the mean over posterior draws.
+``log_likelihood``, the mean over posterior draws. Calcium is scored against what each unit did in training: a
+Gaussian, or, where models put a mass at no event (space ``mixed``), a zero-inflated gamma of its events.
 """
 
 from __future__ import annotations
@@ -80,13 +81,22 @@ def _over(numerator: str, denominator: str) -> Callable[[Sums], tuple[np.ndarray
 # ---------------------------------------------------------------------------------------------------
 
 
-def _density_gain_terms(scored: Scored) -> Terms:
-    null, valid = scored.need_null(), scored.valid()
+def _null_log_prob(scored: Scored) -> xr.Variable:
+    """Log probability of each sample under the null, in the space of the model: a Gaussian, or events of gamma size."""
+    null = scored.need_null()
+    if scored.space == "mixed":
+        if null.events is None:
+            raise EvaluationError("train holds no calcium; pass the training data of what is scored")
+        return scored.columns(null.events.log_prob(scored.target))
     mean, sd = scored.columns(null.mean), scored.columns(null.sd)
-    null_log_p = (
-        -0.5 * ((scored.columns(scored.target) - mean) / sd) ** 2 - np.log(sd) - 0.5 * np.log(2.0 * np.pi)
-    )
-    return {"gain": _kept(scored.columns(scored.need_log_prob()) - null_log_p, valid), "samples": valid}
+    z = (scored.columns(scored.target) - mean) / sd
+    return -0.5 * z**2 - np.log(sd) - 0.5 * np.log(2.0 * np.pi)
+
+
+def _density_gain_terms(scored: Scored) -> Terms:
+    gain = scored.columns(scored.need_log_prob()) - _null_log_prob(scored)
+    valid = scored.valid()
+    return {"gain": _kept(gain, valid), "samples": valid}
 
 
 # ---- behaviour
@@ -157,7 +167,6 @@ def _log_density_terms(scored: Scored) -> Terms:
 # -------------------------------------------------------------------------------------------------
 
 _REAL: tuple[Kind, ...] = ("continuous",)
-_BEHAVIOUR: tuple[Kind, ...] = ("continuous", "circular", "categorical")
 
 METRICS: dict[str, AbstractMetric] = {
     metric.name: metric
@@ -189,7 +198,7 @@ METRICS: dict[str, AbstractMetric] = {
         Additive(
             name="nats_per_sample",
             kinds=("calcium",),
-            unit_label="nats/sample over the training Gaussian",
+            unit_label="nats/sample over the training null",
             needs=("log_prob", "null"),
             terms=_density_gain_terms,
             finish=_over("gain", "samples"),
@@ -231,7 +240,15 @@ METRICS: dict[str, AbstractMetric] = {
         ),
         Additive(
             name="log_density",
-            kinds=_BEHAVIOUR,
+            kinds=("continuous", "circular"),
+            unit_label="nats/sample",
+            needs=("log_prob",),
+            terms=_log_density_terms,
+            finish=_over("log_p", "n"),
+        ),
+        Additive(
+            name="log_probability",
+            kinds=("categorical",),
             unit_label="nats/sample",
             needs=("log_prob",),
             terms=_log_density_terms,

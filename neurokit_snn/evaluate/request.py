@@ -14,6 +14,7 @@ from neurokit_snn.evaluate.scored import kind_of
 from neurokit_snn.evaluate.scoring import chosen_metrics
 from neurokit_snn.models.base import AbstractModel
 from neurokit_snn.models.conditioning import target_of, task_named
+from neurokit_snn.models.observations import Space
 from neurokit_snn.recording.binned import behaviors, check_binned
 from neurokit_snn.recording.splits import Fold, Split, blocked
 
@@ -94,14 +95,20 @@ def one_space(
     given: Mapping[str, AbstractModel],
     sessions: Mapping[str, xr.Dataset],
     task: str,
-) -> tuple[str, list[str]]:
+    target: str | None = None,
+) -> tuple[Space, list[str]]:
     """The sample space that all models share, and the baselines that are in another one.
 
     A Bernoulli and a Poisson model of the same bins differ by tenths of a bit per spike from their sample
-    spaces alone.
+    spaces alone. Of behaviour, models answer in densities, or of categories in probabilities.
     """
     if task_named(task).target == "behavior":
-        return "density", []
+        kinds = {kind_of(values_of(one, task, target)) for one in sessions.values()}
+        if "categorical" in kinds and len(kinds) > 1:
+            raise EvaluationError(
+                f"the target is of kinds {', '.join(sorted(kinds))} in different sessions; compare each by itself"
+            )
+        return "categories" if "categorical" in kinds else "density", []
     spaces = {name: model.space for name, model in given.items()}
     if len(set(spaces.values())) > 1:
         words = ", ".join(f"{name!r} ({space})" for name, space in spaces.items())
@@ -112,7 +119,7 @@ def one_space(
     for session, one in sessions.items():
         where = f" of session {session!r}" if session else ""
         target = "counts" if "counts" in one else "calcium"
-        if (target == "calcium") != (space == "density"):
+        if (target == "calcium") != (space in ("density", "mixed")):
             raise EvaluationError(
                 f"the data{where} hold {target}, models {', '.join(map(repr, given))} answer in {space}"
             )
@@ -128,6 +135,7 @@ def question_of(
     data: xr.Dataset,
     *,
     task: str,
+    space: Space,
     given: Sequence[str] | None,
     target: str | None,
     draws: int,
@@ -139,6 +147,7 @@ def question_of(
     values = values_of(data, task, target)
     return Question(
         task=task,
+        space=space,
         given=None if given is None else tuple(given),
         target=target,
         draws=draws,

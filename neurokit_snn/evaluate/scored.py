@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Hashable, Mapping
 from typing import Literal
 
 import numpy as np
@@ -10,6 +11,8 @@ import xarray as xr
 
 from neurokit_snn.errors import EvaluationError
 from neurokit_snn.models.conditioning import Target
+from neurokit_snn.models.observations import Space
+from neurokit_snn.models.zero_inflated_gamma import EVENT_FLOOR, ZeroInflatedGamma
 
 __all__ = ["Kind", "Null", "Scored", "kind_of", "period_of", "ratio", "train_null"]
 
@@ -20,10 +23,19 @@ DEGREES = ("deg", "degree", "degrees", "°")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Null:
-    """Mean and standard deviation of each unit over training data, in counts a bin (or calcium a sample), dims ``(unit,)``."""
+    """What each unit did in the training data, whenever that was: what a model has to beat.
+
+    Parameters
+    ----------
+    mean, sd
+        In counts a bin or calcium a sample, ``(unit,)``.
+    events
+        Of calcium, where it is deconvolved: how likely events are and how large, ``(unit,)``.
+    """
 
     mean: xr.DataArray
     sd: xr.DataArray
+    events: ZeroInflatedGamma | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,6 +59,8 @@ class Scored:
         models of tokens, ``(trial, window)``.
     null
         Mean and sd of the training data.
+    space
+        What ``log_prob`` is measured in; None for the usual one of the kind.
     """
 
     target: xr.DataArray
@@ -56,6 +70,7 @@ class Scored:
     mean: xr.DataArray | None = None
     log_prob: xr.DataArray | None = None
     null: Null | None = None
+    space: Space | None = None
 
     def has(self, part: str) -> bool:
         """Whether ``mean``, ``log_prob`` or ``null`` is there."""
@@ -125,7 +140,16 @@ def kind_of(values: xr.DataArray) -> Kind:
 
 
 def period_of(values: xr.DataArray) -> float:
-    """Period of a circular variable: 360 where its units are degrees, else two pi."""
+    """Period of a circular variable: its attribute ``period``, else 360 where its units are degrees, else two pi.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> period_of(xr.DataArray(0.0, attrs={"units": "deg"}))
+    360.0
+    """
+    if "period" in values.attrs:
+        return float(values.attrs["period"])
     return 360.0 if str(values.attrs.get("units", "rad")).lower() in DEGREES else 2.0 * np.pi
 
 
@@ -139,7 +163,8 @@ def train_null(asked: Target) -> Null | None:
     """Mean and sd of each unit over the valid samples of training data; None for behaviour.
 
     A unit that never fires in training gets half a spike over all of it, as a mean of zero would make any
-    later spike infinitely surprising.
+    later spike infinitely surprising. A calcium trace that is constant in training gets, for the same reason,
+    the root mean square sd of the other units.
     """
     if asked.name not in ("counts", "calcium"):
         return None
@@ -147,9 +172,45 @@ def train_null(asked: Target) -> Null | None:
     over = [d for d in values.dims if d != "unit"]
     mask = mask.set_dims(dict(zip(values.dims, values.shape, strict=True))).transpose(*values.dims)
     kept = values.astype(np.float64).where(mask, 0.0)
-    sums = xr.Dataset({"n": mask.sum(over), "one": kept.sum(over), "two": (kept**2).sum(over)}).compute()
-    n, mean = sums["n"].values, ratio(sums["one"].values, sums["n"].values)
-    sd = np.sqrt(np.maximum(ratio(sums["two"].values, n) - mean**2, 0.0))
+    parts = {"n": mask.sum(over), "one": kept.sum(over), "two": (kept**2).sum(over)}
+    if asked.name == "calcium":
+        parts |= _event_sums(kept, over)
+    sums = {str(name): part.values for name, part in xr.Dataset(parts).compute().items()}
+    n, mean = sums["n"], ratio(sums["one"], sums["n"])
+    sd = np.sqrt(np.maximum(ratio(sums["two"], n) - mean**2, 0.0))
     if asked.name == "counts":
         mean = np.where(mean > 0, mean, ratio(np.full(n.shape, 0.5), n))
-    return Null(mean=xr.DataArray(mean, dims="unit"), sd=xr.DataArray(sd, dims="unit"))
+        return Null(mean=xr.DataArray(mean, dims="unit"), sd=xr.DataArray(sd, dims="unit"))
+    varying = sd > 1e-9 * np.abs(mean)
+    usual = np.sqrt(np.mean(sd[varying] ** 2)) if varying.any() else 1.0
+    sd = np.where(varying, sd, usual)
+    return Null(
+        mean=xr.DataArray(mean, dims="unit"), sd=xr.DataArray(sd, dims="unit"), events=_event_null(sums)
+    )
+
+
+def _event_sums(kept: xr.Variable, over: list[Hashable]) -> dict[str, xr.Variable]:
+    """Number of events of each unit, and the sums of their excess over the floor and of its square."""
+    excess = (kept - EVENT_FLOOR).where(kept > EVENT_FLOOR, 0.0)
+    return {
+        "events": (kept > EVENT_FLOOR).sum(over),
+        "excess": excess.sum(over),
+        "excess2": (excess**2).sum(over),
+    }
+
+
+def _event_null(sums: Mapping[str, np.ndarray]) -> ZeroInflatedGamma:
+    """Zero-inflated gamma of each unit by the moments of its events.
+
+    The probability of an event is that of Jeffreys' prior, never 0 or 1. A unit with fewer than three events has an
+    exponential size; one without any, the mean size of all units.
+    """
+    n_events, excess = sums["events"], sums["excess"]
+    usual = excess.sum() / n_events.sum() if n_events.sum() else 1.0
+    mean = np.where(n_events > 0, excess / np.maximum(n_events, 1), usual)
+    variance = np.maximum(ratio(sums["excess2"], n_events) - mean**2, 0.0)
+    shape = np.where((n_events > 2) & (variance > 0), mean**2 / np.maximum(variance, 1e-300), 1.0)
+    p_event = (n_events + 0.5) / (sums["n"] + 1.0)
+    parameters = {"p_event": p_event, "shape": np.clip(shape, 0.05, 1e3), "mean_event": mean + EVENT_FLOOR}
+    arrays = {name: xr.DataArray(values, dims="unit") for name, values in parameters.items()}
+    return ZeroInflatedGamma(**arrays, floor=EVENT_FLOOR)

@@ -42,7 +42,8 @@ def score(
     metrics
         Names or specifications; None for all that fit the target and what is given.
     log_prob
-        What ``model.log_likelihood`` gave, for the metrics that need it.
+        What ``model.log_likelihood`` gave, for the metrics that need it; its attribute ``space`` says what it is
+        measured in.
     train
         Training data, for metrics that compare with its mean.
     target
@@ -80,6 +81,7 @@ def score(
         mean=mean,
         log_prob=None if log_prob is None else lined_up(log_prob, asked.values, name="log_prob"),
         null=null,
+        space=None if log_prob is None else log_prob.attrs.get("space"),
     )
     if metrics is None:
         chosen = tuple(m for m in chosen if all(scored.has(part) for part in m.needs))

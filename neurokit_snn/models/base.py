@@ -82,8 +82,8 @@ class AbstractModel(BaseEstimator, abc.ABC):
 
     def _sample(self, visible: xr.Dataset, *, task: str, rng: np.random.Generator) -> xr.DataArray:
         """One sample of the target; a model that feeds back its own spikes has its own."""
-        observation = self._predictive(visible, task=task, draws=1, rng=rng)[neural_name(visible)]
-        values = observation.sample(rng)
+        found = self._predictive(visible, task=task, draws=1, rng=rng)
+        values = found["counts" if "counts" in found else "calcium"].sample(rng)
         return values.isel(draw=0, drop=True) if "draw" in values.dims else values
 
     def _posterior(self) -> xr.DataTree:
@@ -232,14 +232,20 @@ class AbstractModel(BaseEstimator, abc.ABC):
             parts.append(self._scored(asked, found))
         result = parts[0] if len(parts) == 1 else xr.concat(parts, "trial")
         result.name = "log_likelihood"
-        result.attrs = {"units": "nats", "task": task, "draws": draws, "model": type(self).__name__}
+        result.attrs = {
+            "units": "nats",
+            "task": task,
+            "space": found[asked.name].space,
+            "draws": draws,
+            "model": type(self).__name__,
+        }
         return result
 
     @final
     def sample(
         self, data: xr.Dataset, *, task: str = "generate", given: Sequence[str] | None = None, seed: int = 0
     ) -> xr.Dataset:
-        """Sample spikes from the model: a binned dataset like ``data`` with counts of the model's own making.
+        """Sample spikes (or calcium) from the model: a binned dataset like ``data`` with counts of the model's own making.
 
         Parameters
         ----------
@@ -252,10 +258,15 @@ class AbstractModel(BaseEstimator, abc.ABC):
         """
         self._check_asked(data, task)
         visible = hide(data, task, tuple(given) if given is not None else None)
-        counts = self._sample(visible, task=task, rng=np.random.default_rng(seed))
+        values = self._sample(visible, task=task, rng=np.random.default_rng(seed))
         made = data.copy()
+        if "calcium" in data and "mask" not in data:
+            like = data["calcium"]
+            drawn = values.broadcast_like(like).transpose(*like.dims).where(data["mask_calcium"])
+            made["calcium"] = drawn.assign_attrs(like.attrs)
+            return made
         like = data["mask"]
-        made["counts"] = counts.broadcast_like(like).transpose(*like.dims).where(like, 0).astype(np.int32)
+        made["counts"] = values.broadcast_like(like).transpose(*like.dims).where(like, 0).astype(np.int32)
         return made
 
     @property
@@ -340,13 +351,6 @@ class AbstractModel(BaseEstimator, abc.ABC):
                 if key in variables:
                     variables[key].attrs = {"units": units}
         return xr.Dataset(variables)
-
-
-def neural_name(visible: xr.Dataset) -> str:
-    """``counts`` unless the visible data hold calcium only."""
-    return (
-        "calcium" if "calcium" in visible and "counts" not in visible and "mask" not in visible else "counts"
-    )
 
 
 def _like(data: xr.Dataset, name: str, task: str) -> xr.DataArray | None:

@@ -196,14 +196,14 @@ def test_angles_differ_the_short_way_round(units: str, half_turn: float) -> None
     assert not table["higher_is_better"].values.any()
 
 
-def test_accuracy_and_log_density() -> None:
+def test_accuracy_and_log_probability() -> None:
     true = np.array([[0.0, 1.0, 2.0, 1.0]])
     data = behaving(true, "categorical", mask=np.array([[True, True, True, False]]))
     guess = xr.Dataset({"behavior_x": (("trial", "time"), [[0.0, 1.0, 1.0, 1.0]])})
     log_prob = xr.DataArray([[-1.0, -2.0, -3.0, np.nan]], dims=("trial", "time"))
     table = score(data, guess, log_prob=log_prob)
     assert value(table, "accuracy") == pytest.approx(2 / 3)
-    assert value(table, "log_density") == pytest.approx(-2.0)
+    assert value(table, "log_probability") == pytest.approx(-2.0)
 
 
 def test_psth_r2_is_that_of_condition_averages() -> None:
@@ -245,9 +245,7 @@ def test_weights_are_repeated_trials(name: str, made: Made) -> None:
     times = np.array([0, 2, 1, 3])
     blocks = np.repeat(np.arange(4), 3)
     again = np.repeat(np.arange(12), times[blocks])
-    variable = {"counts": "counts", "continuous": "behavior_place", "circular": "behavior_angle"}[
-        metric.kinds[0]
-    ]
+    variable = {"counts": "counts", "continuous": "behavior_place"}.get(metric.kinds[0], "behavior_angle")
     target = data[variable]
     mask = data["mask" if variable == "counts" else f"mask_{variable}"]
     mean = abs(target + xr.DataArray(rng.gamma(1.0, 1.0, target.shape), dims=target.dims))
