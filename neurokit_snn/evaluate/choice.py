@@ -186,6 +186,13 @@ def search(
     The score of the choice is too good to report, as it was chosen for being the highest; give ``Tuned(model,
     grid, task=...)`` to `compare` for an honest one.
 
+    This is also how the number of latent dimensions is chosen: a grid of the parameters that set it, and
+    ``metric="log_likelihood"`` (``"log_density"`` for behaviour), the held-out log of the mean over posterior draws, which
+    falls again where superfluous dimensions fit noise. Of equal scores the first entry of the grid is taken, so put small
+    numbers first::
+
+        search(ReducedRankRegression(), {"rank": [1, 2, 4]}, data, task="cosmooth", metric="log_likelihood")
+
     Parameters
     ----------
     model, grid, task, metric, target, draws, n_jobs

@@ -12,6 +12,8 @@ from sklearn.base import clone
 from neurokit_snn.errors import EvaluationError
 from neurokit_snn.evaluate import Tuned, compare, search
 from neurokit_snn.models.psth import PSTH
+from neurokit_snn.models.reduced_rank import ReducedRankRegression
+from neurokit_snn.recording import splits
 
 Made = Callable[..., xr.Dataset]
 
@@ -66,6 +68,44 @@ def test_grids_may_be_several_and_the_metric_another(trials: xr.Dataset) -> None
     found = search(PSTH(), grids, trials, 3, task="encode", metric="log_likelihood", progress=False)
     assert found.parameters_ == {"by": None, "smoothing": 0.1}
     assert [*found.table_["metric"].values] == ["log_likelihood"]
+
+
+def test_the_number_of_latents_by_held_out_likelihood() -> None:
+    """Two smooth latents, and so few trials that each one too many costs likelihood."""
+    rng = np.random.default_rng(0)
+    n_trials, bins, units = 16, 25, 40
+    lag = np.subtract.outer(np.arange(bins), np.arange(bins))
+    root = np.linalg.cholesky(np.exp(-(lag**2) / (2 * 10.0**2)) + 1e-6 * np.eye(bins))
+    latents = np.einsum("ts,rsp->rtp", root, rng.normal(size=(n_trials, bins, 2)))
+    log_rate = 0.7 + latents @ (0.35 * rng.normal(size=(units, 2))).T
+    counts = rng.poisson(np.exp(log_rate)).astype(np.int32)
+    start = np.arange(n_trials) * 5.0
+    data = xr.Dataset(
+        {
+            "counts": (("trial", "time", "unit"), counts),
+            "mask": (("trial", "time", "unit"), np.ones(counts.shape, bool)),
+        },
+        coords={
+            "time": (np.arange(bins) + 0.5) * 0.1,
+            "unit": np.arange(units),
+            "trial_start": ("trial", start),
+            "trial_stop": ("trial", start + 2.5),
+        },
+        attrs={"schema": "neurokit_snn.binned", "schema_version": 1, "bin_width": 0.1, "layout": "trials"},
+    )
+    found = search(
+        ReducedRankRegression(smoothing=(0.3,)),
+        {"rank": [1, 2, 6]},
+        splits.by_unit(data),
+        2,
+        task="cosmooth",
+        metric="log_likelihood",
+        progress=False,
+    )
+    assert found.parameters_ == {"rank": 2}
+    one, two, six = found.table_["value"].sel(metric="log_likelihood").values
+    assert two - one > 0.1
+    assert two - six > 0.05
 
 
 def test_the_choice_never_sees_test_trials(trials: xr.Dataset) -> None:
