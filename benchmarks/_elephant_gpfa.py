@@ -62,7 +62,8 @@ def spike_trains(data: xr.Dataset, units: np.ndarray | None = None) -> Trains:
         values = values[:n_bins]
         times = [_times(values[:, unit], width) for unit in range(values.shape[1])]
         made = [neo.SpikeTrain(t * pq.s, t_start=0.0 * pq.s, t_stop=n_bins * width * pq.s) for t in times]
-        binned = BinnedSpikeTrain(made, bin_size=width * pq.s).to_array()
+        with _quiet():
+            binned = BinnedSpikeTrain(made, bin_size=width * pq.s).to_array()
         if not np.array_equal(binned, values.T):
             raise ValueError(
                 f"trial {trial}: elephant counts {binned.sum()} spikes in {binned.shape[1]} bins, "
@@ -149,7 +150,7 @@ def fit(trains: Trains, *, bin_width: float, latents: int, steps: int, seed: int
 
 @contextlib.contextmanager
 def _quiet() -> Any:
-    """Elephant prints its progress and warns of floors; neither belongs among the lines of a benchmark."""
+    """Elephant prints its progress, and warns of floors and of names that its dependencies will drop."""
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -234,7 +235,7 @@ def latents_of(
     Returns
     -------
     list of Dataset
-        Of the training data and of each other: ``latent (trial, time, latent)`` and ``latent_sd``, NaN after a trial's end,
+        Of the training data and of each other: ``latents (trial, time, latent)`` and ``latents_sd``, NaN after a trial's end,
         with the coordinate ``block (latent)``, "neural" throughout.
     """
     fitted = fit(
@@ -258,7 +259,7 @@ def _latents(fitted: ElephantGPFA, data: xr.Dataset, units: np.ndarray | None) -
         sd[trial, : path.shape[1]] = np.sqrt(np.einsum("llt->tl", spread))
     dims = ("trial", "time", "latent")
     return xr.Dataset(
-        {"latent": (dims, mean), "latent_sd": (dims, sd)},
+        {"latents": (dims, mean), "latents_sd": (dims, sd)},
         coords={
             "trial": data["trial"].values,
             "time": data["time"].values,
