@@ -26,11 +26,18 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--mean-count", type=float, default=defaults.mean_count, help="spikes of a unit in a bin"
     )
+    parser.add_argument(
+        "--unrelated", action="store_true", help="turn the digit by a latent that drives no unit"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace what stands at --out")
     options = parser.parse_args(words)
     recording = simulate(
         DigitsConfig(
-            seed=options.seed, trials=options.trials, units=options.units, mean_count=options.mean_count
+            seed=options.seed,
+            trials=options.trials,
+            units=options.units,
+            mean_count=options.mean_count,
+            related=not options.unrelated,
         )
     )
     options.out.parent.mkdir(parents=True, exist_ok=True)

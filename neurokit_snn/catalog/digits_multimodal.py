@@ -4,6 +4,7 @@ Three Gaussian processes with an RBF kernel drive each trial, after the simulati
 turns the digit and drives the units, a neural one drives only the units, a behavioural one only zooms the digit.
 Two things differ from the published recipe: the zoom is ``exp(scale * s)`` and not ``abs(s)``, so that the sign of the
 latent can be known, and one and the same handwritten digit (of scikit-learn) is shown in every frame.
+With ``related=False`` another latent turns the digit, so that the frames have nothing to do with the spikes.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from neurokit_snn.catalog.moving_digits import latent_paths, spike_trains, turned
 from neurokit_snn.errors import ConfigError
 from neurokit_snn.recording import build
 
 __all__ = ["DigitsConfig", "read", "simulate"]
 
 LATENTS = ("shared", "neural", "behavior")
+UNRELATED = ("neural 0", "neural 1", "behavior 0", "behavior 1")
+"""Latents where nothing is shared: those of the units, the one that turns the digit, and the one that zooms it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,6 +43,7 @@ class DigitsConfig:
     pixels: int = 12  # frames are pixels x pixels
     noise: float = 0.2  # sd of the noise of a pixel, which is 0..1
     digit: int = 3
+    related: bool = True  # whether the latent that turns the digit is one that drives the units
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -70,6 +75,8 @@ def simulate(config: DigitsConfig) -> xr.DataTree:
         ``/spikes``, ``/trials``, ``/behavior/rotation`` (rad), ``/behavior/zoom``, ``/stimulus/image`` (time, y, x), and
         ``/truth`` with ``latents (trial, bin, latent)`` of unit variance, ``loading (unit, neural_latent)``,
         ``offset (unit)`` in log spikes per bin, ``rate (trial, bin, unit)`` in spikes/s and the ``template`` that was shown.
+        With ``related=False`` the spikes are the same and only the rotation is another; the latents are then
+        ``neural 0``, ``neural 1``, ``behavior 0`` (rotation) and ``behavior 1`` (zoom), with a coordinate ``block (latent)``.
 
     Examples
     --------
@@ -78,7 +85,17 @@ def simulate(config: DigitsConfig) -> xr.DataTree:
     (3, (20, 12, 12))
     """
     rng = np.random.default_rng(config.seed)
-    latent = _latents(config, rng)  # (trial, bin, latent)
+    time = np.arange(config.bins) * config.bin_width
+    latent = latent_paths(  # (trial, bin, latent)
+        time, rng, trials=config.trials, latents=len(LATENTS), length_scale=config.length_scale
+    )
+    turn: np.ndarray = latent[..., 0]
+    names: tuple[str, ...] = LATENTS
+    if not config.related:
+        other = np.random.default_rng((config.seed, 1))  # a stream of its own: the spikes stay as they are
+        extra = latent_paths(time, other, trials=config.trials, latents=1, length_scale=config.length_scale)
+        turn, names = extra[..., 0], UNRELATED
+        latent = np.concatenate([latent[..., :2], extra, latent[..., 2:]], axis=-1)
     loading = rng.uniform(-config.loading, config.loading, (config.units, 2))
     # The mean of exp(w's) for standard normal s is exp(|w|^2 / 2); the offsets scatter around the wanted mean count.
     offset = np.log(config.mean_count) - 0.5 * (loading**2).sum(1) + rng.uniform(-0.5, 0.5, config.units)
@@ -87,36 +104,20 @@ def simulate(config: DigitsConfig) -> xr.DataTree:
     start = np.arange(config.trials) * (config.bins * config.bin_width + config.gap)
     edge = start[:, None] + np.arange(config.bins) * config.bin_width  # (trial, bin) left edges
     template = _template(config.digit)
-    angle, zoom = config.rotation * latent[..., 0], np.exp(config.zoom * latent[..., 2])
-    frames = _frames(template, angle.ravel(), zoom.ravel(), pixels=config.pixels)
+    angle, zoom = config.rotation * turn, np.exp(config.zoom * latent[..., -1])
+    frames = turned(template, angle.ravel(), zoom.ravel(), pixels=config.pixels)
     frames += rng.normal(0.0, config.noise, frames.shape).astype(np.float32)
     centre = (edge + config.bin_width / 2).ravel()
     return build(
-        spikes=_spikes(counts, edge, config.bin_width, rng),
+        spikes=spike_trains(counts, edge, config.bin_width, rng),
         trials={"start": start, "stop": start + config.bins * config.bin_width},
         behavior={
             "rotation": {"time": centre, "value": angle.ravel(), "units": "rad"},
             "zoom": {"time": centre, "value": zoom.ravel(), "units": "1"},
         },
         stimulus={"image": {"time": edge.ravel(), "value": frames}},
-        truth=xr.Dataset(
-            {
-                "latents": (("trial", "bin", "latent"), latent),
-                "loading": (("unit", "neural_latent"), loading),
-                "offset": ("unit", offset),
-                "rate": (
-                    ("trial", "bin", "unit"),
-                    np.exp(log_count) / config.bin_width,
-                    {"units": "spikes/s"},
-                ),
-                "template": (("y", "x"), template),
-            },
-            coords={
-                "latent": list(LATENTS),
-                "neural_latent": list(LATENTS[:2]),
-                "unit": np.arange(config.units),
-            },
-            attrs=dataclasses.asdict(config),
+        truth=_truth(config, latent, names, loading, offset, np.exp(log_count)).assign(
+            template=(("y", "x"), template)
         ),
         session_id="digits-multimodal",
         subject="simulated",
@@ -126,12 +127,32 @@ def simulate(config: DigitsConfig) -> xr.DataTree:
     )
 
 
-def _latents(config: DigitsConfig, rng: np.random.Generator) -> np.ndarray:
-    """Draws of RBF Gaussian processes with unit variance, ``(trial, bin, latent)``."""
-    time = np.arange(config.bins) * config.bin_width
-    kernel = np.exp(-0.5 * ((time[:, None] - time) / config.length_scale) ** 2)
-    factor = np.linalg.cholesky(kernel + 1e-9 * np.eye(config.bins))
-    return np.einsum("ts,rsp->rtp", factor, rng.standard_normal((config.trials, config.bins, len(LATENTS))))
+def _truth(
+    config: DigitsConfig,
+    latent: np.ndarray,
+    names: tuple[str, ...],
+    loading: np.ndarray,
+    offset: np.ndarray,
+    expected: np.ndarray,
+) -> xr.Dataset:
+    """What made the recording; ``expected`` are spikes a bin."""
+    attrs = dataclasses.asdict(config)
+    related = attrs.pop("related")
+    coords = {"latent": list(names), "neural_latent": list(names[:2]), "unit": np.arange(config.units)}
+    made = xr.Dataset(
+        {
+            "latents": (("trial", "bin", "latent"), latent),
+            "loading": (("unit", "neural_latent"), loading),
+            "offset": ("unit", offset),
+            "rate": (("trial", "bin", "unit"), expected / config.bin_width, {"units": "spikes/s"}),
+        },
+        coords=coords,
+        attrs=attrs,
+    )
+    if related:
+        return made
+    blocks = [name.split()[0] for name in names]
+    return made.assign_coords(block=("latent", blocks)).assign_attrs(related=0)
 
 
 def _template(digit: int) -> np.ndarray:
@@ -141,30 +162,3 @@ def _template(digit: int) -> np.ndarray:
     digits = load_digits()
     first = int(np.flatnonzero(digits.target == digit)[0])
     return np.asarray(digits.images[first] / 16.0)
-
-
-def _frames(template: np.ndarray, angle: np.ndarray, zoom: np.ndarray, *, pixels: int) -> np.ndarray:
-    """The template turned by ``angle (frame,)`` and enlarged by ``zoom (frame,)``, ``(frame, y, x)`` float32."""
-    from scipy.ndimage import map_coordinates
-
-    size = template.shape[0]
-    line = (np.arange(pixels) - (pixels - 1) / 2) * (size / pixels)
-    y, x = np.meshgrid(line, line, indexing="ij")  # (y, x) in pixels of the template, around its centre
-    cosine, sine = np.cos(angle)[:, None, None], np.sin(angle)[:, None, None]
-    scale = zoom[:, None, None]
-    source_y = (cosine * y - sine * x) / scale + (size - 1) / 2
-    source_x = (sine * y + cosine * x) / scale + (size - 1) / 2
-    shown = map_coordinates(template, [source_y, source_x], order=1, mode="constant", cval=0.0)
-    return np.asarray(shown, dtype=np.float32)
-
-
-def _spikes(
-    counts: np.ndarray, edge: np.ndarray, bin_width: float, rng: np.random.Generator
-) -> dict[int, np.ndarray]:
-    """Spike times of each unit: each count spread evenly at random over its bin, clear of the edges."""
-    trains = {}
-    for unit in range(counts.shape[-1]):
-        of_bin = np.repeat(edge.ravel(), counts[..., unit].ravel())
-        times = np.sort(of_bin + rng.uniform(0.01, 0.99, of_bin.size) * bin_width)
-        trains[unit] = times
-    return trains
