@@ -83,7 +83,10 @@ def decoded(
         true = truth.sel(pick).where(data.get(f"mask_{name}", True))
         if posterior is not None:
             _draw_posterior(one, time, posterior.sel(trial=data["trial"].values).sel(pick))
-        middle, band = _middle_and_band(predicted, name, pick, level)
+        sd = predicted.get(f"{name}_sd")
+        middle, band = middle_and_band(
+            predicted[name].sel(pick), None if sd is None else sd.sel(pick), level=level
+        )
         _draw_lines(one, time, true, middle, band if posterior is None else None, level)
         if side_by_side:
             one.vlines(
@@ -136,19 +139,36 @@ def _gaps(values: np.ndarray) -> np.ndarray:
     return np.column_stack([values, np.full(len(values), np.nan)]).ravel()
 
 
-def _middle_and_band(
-    predicted: xr.Dataset, name: str, pick: dict[str, Any], level: float
+def middle_and_band(
+    value: xr.DataArray, sd: xr.DataArray | None, *, level: float
 ) -> tuple[xr.DataArray, tuple[xr.DataArray, xr.DataArray] | None]:
-    """Take the decoded value and its band, (trial, time); no band where the prediction has no spread."""
-    value, tail = predicted[name].sel(pick), (1 - level) / 2
+    """Take what is drawn of a prediction: its middle and its band, or no band where it has no spread.
+
+    Parameters
+    ----------
+    value
+        A mean, or draws with a dim ``draw``: then their mean and their quantiles are taken.
+    sd
+        Standard deviation of a normal band around a mean; not read where there are draws.
+    level
+        Coverage of the band.
+
+    Returns
+    -------
+    middle : DataArray
+        Without ``draw``.
+    band : tuple of DataArray, or None
+        Lower and upper limit.
+    """
+    tail = (1 - level) / 2
     if "draw" in value.dims:
         low, high = (value.quantile(q, "draw") for q in (tail, 1 - tail))
         return value.mean("draw"), (low, high)
-    if f"{name}_sd" not in predicted:
+    if sd is None:
         return value, None
     from scipy.stats import norm
 
-    half = float(norm.ppf(1 - tail)) * predicted[f"{name}_sd"].sel(pick)
+    half = float(norm.ppf(1 - tail)) * sd
     return value, (value - half, value + half)
 
 

@@ -128,3 +128,51 @@ def curves() -> xr.Dataset:
             "position": ("position", position, {"units": "px"}),
         },
     )
+
+
+@pytest.fixture
+def latents() -> xr.DataArray:
+    """Three latents, one a block, of three trials of six samples of half a second."""
+    return xr.DataArray(
+        np.random.default_rng(1).normal(size=(3, 6, 3)),
+        dims=("trial", "time", "latent"),
+        coords={
+            "trial": [3, 5, 7],
+            "time": (np.arange(6) + 0.5) * BIN_WIDTH,
+            "latent": ["pace", "shared 0", "behavior 0"],
+            "block": ("latent", ["neural", "shared", "behavior"]),
+        },
+    )
+
+
+@pytest.fixture
+def frames() -> xr.DataArray:
+    """Frames of two trials that say where they are: 100 trial + 10 time + a number for the pixel."""
+    pixel = np.arange(12.0).reshape(3, 4) / 12
+    values = 100.0 * np.arange(2)[:, None, None, None] + 10.0 * np.arange(5)[:, None, None] + pixel
+    return xr.DataArray(
+        values,
+        dims=("trial", "time", "y", "x"),
+        coords={"trial": ["a", "b"], "time": (np.arange(5) + 0.5) * BIN_WIDTH},
+        name="stimulus_image",
+        attrs={"units": "grey level"},
+    )
+
+
+@pytest.fixture
+def summary() -> xr.Dataset:
+    """Of a model with five latents and two modalities; neural 1 and shared 1 are pruned."""
+    norm = [[0.9, 0.04, 0.5, 0.01, 0.0], [0.0, 0.0, 0.7, 0.02, 0.5]]
+    return xr.Dataset(
+        {
+            "length_scale": ("latent", [0.8, 0.7, 0.9, 0.4, 1.0], {"units": "s"}),
+            "loading_norm": (("modality", "latent"), norm),
+            "variance": (("modality", "part"), [[0.62, 0.38, np.nan], [np.nan, 0.97, 0.03]]),
+        },
+        coords={
+            "latent": ["neural 0", "neural 1", "shared 0", "shared 1", "behavior 0"],
+            "block": ("latent", ["neural", "neural", "shared", "shared", "behavior"]),
+            "modality": ["counts", "stimulus_image"],
+            "part": ["neural", "shared", "behavior"],
+        },
+    )

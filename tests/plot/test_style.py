@@ -22,6 +22,11 @@ PICTURES = {
     "decoded": lambda f: plot.decoded(
         f("data"), f("data").assign(behavior_position_sd=f("data")["behavior_position"] ** 2)
     ),
+    "latents": lambda f: plot.latents(f("latents"), sd=abs(f("latents")), truth=-f("latents"), trials=[3, 7]),
+    "reconstruction": lambda f: plot.reconstruction(f("frames"), f("frames") + 1.0, times=3),
+    "length_scales": lambda f: plot.length_scales(f("summary"), truth=0.8),
+    "loading_norms": lambda f: plot.loading_norms(f("summary")),
+    "shared_variance": lambda f: plot.shared_variance(f("summary")),
     "comparison": lambda f: plot.comparison(f("scores")),
     "unit_scores": lambda f: plot.unit_scores(f("scores"), "place", "flat"),
 }
