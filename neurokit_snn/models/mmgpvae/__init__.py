@@ -1,0 +1,1 @@
+"""MM-GPVAE: shared and private Gaussian-process latents of neural activity and behaviour."""

@@ -1,0 +1,217 @@
+"""The model and its guide as NumPyro programs."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpyro
+import numpyro.distributions as dist
+from jax import Array
+from multipledispatch import dispatch
+from numpyro.distributions import constraints
+
+from neurokit_snn.models.mmgpvae.behavior import Modality, log_density
+from neurokit_snn.models.mmgpvae.design import Batch, Design, Params, root_of
+from neurokit_snn.models.mmgpvae.gaussian import Paths, PrecisionNormal, marginals, project
+from neurokit_snn.models.mmgpvae.inference import extras, predictor, smoothed
+
+__all__ = ["GaussianProcess", "guide", "guide_distribution", "model", "paths_of"]
+
+ARD_SHAPE, ARD_SCALE = 1e-3, 1e-3
+"""Gamma prior of the precision of a latent's loadings, a whole column at a time: shape, and scale for each loading."""
+JITTER = 1e-3
+"""Added to the variance of the prior in the time domain, where it has to be inverted."""
+
+
+class GaussianProcess(dist.MultivariateNormal):
+    """Paths ``(..., latent, time)`` with a covariance each, for the posterior that is independent between bins."""
+
+
+@dispatch(dist.Independent, GaussianProcess)
+def kl_divergence(p: dist.Independent, q: GaussianProcess) -> Array:  # type: ignore[no-untyped-def]
+    """``KL`` of independent normals from a Gaussian process, ``(..., latent)`` summed over bins and latents."""
+    mean, sd = p.base_dist.loc, p.base_dist.scale
+    inverse = jax.scipy.linalg.solve_triangular(q.scale_tril, jnp.eye(q.scale_tril.shape[-1]) + 0 * q.scale_tril, lower=True)
+    quadratic = jnp.square(jnp.einsum("pst,...pt->...ps", inverse, mean)).sum(-1)
+    trace = jnp.einsum("pst,...pt->...p", jnp.square(inverse), jnp.square(sd))
+    log_prior = 2.0 * jnp.log(jnp.diagonal(q.scale_tril, axis1=-2, axis2=-1)).sum(-1)
+    kl = 0.5 * (quadratic + trace - mean.shape[-1] + log_prior - 2.0 * jnp.log(sd).sum(-1))
+    return kl.sum(-1)
+
+
+class Weighted(dist.Distribution):
+    """A log likelihood that is already computed, as a site of its own."""
+
+    support = constraints.real
+
+    def __init__(self, log_likelihood: Array) -> None:
+        self.log_likelihood = log_likelihood
+        super().__init__(log_likelihood.shape, ())
+
+    def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
+        return jnp.zeros((*sample_shape, *self.batch_shape))
+
+    def log_prob(self, value: Array) -> Array:
+        return self.log_likelihood
+
+
+def parameters(initial: Params) -> Params:
+    """Parameter sites of NumPyro, one for each entry."""
+    return {name: numpyro.param(name, value) for name, value in initial.items()}
+
+
+def paths_of(design: Design, params: Params, coefficients: Array) -> Array:
+    """Paths ``(..., time, latent)`` of what the site ``latents`` holds."""
+    if design.posterior == "time":
+        return jnp.swapaxes(coefficients, -1, -2)
+    return project(root_of(design, params), coefficients)
+
+
+def prior_distribution(design: Design, params: Params) -> dist.Distribution:
+    """Prior of a trial's latents."""
+    root = root_of(design, params)
+    if design.posterior == "time":
+        covariance = jnp.einsum("pft,pfs->pts", root, root) + JITTER * jnp.eye(design.basis.n_bins)
+        return _Paths(scale_tril=jnp.linalg.cholesky(covariance))
+    size = root.shape[0] * root.shape[1]
+    return dist.Normal(jnp.zeros(size, root.dtype), 1.0).to_event(1)
+
+
+class _Paths(GaussianProcess):
+    """`GaussianProcess` whose latents are part of the event."""
+
+    support = constraints.independent(constraints.real_vector, 1)
+
+    def __init__(self, *, scale_tril: Array) -> None:
+        super().__init__(jnp.zeros(scale_tril.shape[:-1], scale_tril.dtype), scale_tril=scale_tril)
+        self._batch_shape, self._event_shape = (), scale_tril.shape[:-1]
+
+    def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
+        noise = jax.random.normal(key, (*sample_shape, *self._event_shape), self.scale_tril.dtype)
+        return jnp.einsum("pts,...ps->...pt", self.scale_tril, noise)
+
+    def log_prob(self, value: Array) -> Array:
+        white = jax.scipy.linalg.solve_triangular(
+            jnp.broadcast_to(self.scale_tril, (*value.shape, value.shape[-1])), value[..., None], lower=True
+        )[..., 0]
+        constant = jnp.log(jnp.diagonal(self.scale_tril, axis1=-2, axis2=-1)).sum()
+        size = value.shape[-1] * value.shape[-2]
+        return -0.5 * jnp.square(white).sum((-2, -1)) - constant - 0.5 * size * math.log(2.0 * math.pi)
+
+
+def guide_distribution(
+    design: Design, params: Params, batch: Batch, *, iterations: int | None = None
+) -> tuple[dist.Distribution, Paths]:
+    """Posterior of each trial's latents, as a distribution of the site ``latents`` and bin by bin."""
+    if design.posterior == "smoother":
+        root = root_of(design, params)
+        rounds = design.iterations if iterations is None else iterations
+        mean, factor, _ = smoothed(design, params, batch, root, iterations=rounds)
+        return PrecisionNormal(mean, factor), marginals(root, mean, factor)
+    from neurokit_snn.models.mmgpvae.encoders import encoded
+
+    mean, sd = encoded(design, params, batch)  # (trial, latent, row or time)
+    if design.posterior == "time":
+        variance = jnp.swapaxes(sd**2, -1, -2)
+        paths = Paths(jnp.swapaxes(mean, -1, -2), variance[..., None] * jnp.eye(design.n_latents))
+        return dist.Normal(mean, sd).to_event(2), paths
+    root = root_of(design, params)
+    variance = jnp.einsum("pft,rpf->rtp", root**2, sd**2)
+    flat = mean.reshape(mean.shape[0], -1)
+    paths = Paths(project(root, flat), variance[..., None] * jnp.eye(design.n_latents))
+    return dist.Normal(flat, sd.reshape(flat.shape)).to_event(1), paths
+
+
+@contextlib.contextmanager
+def weighted(weight: Array | float) -> Iterator[None]:
+    """Sites inside count so many times."""
+    with numpyro.handlers.scale(scale=weight):
+        yield
+
+
+def log_neural(design: Design, params: Params, batch: Batch, paths: Paths | Array) -> Array:
+    """(Expected) log likelihood of each trial's neural data, ``(trial,)``: of moments in closed form, or of sampled paths."""
+    if isinstance(paths, Paths):
+        mean, variance = predictor(params, paths)
+        values = design.likelihood.expected(batch.neural, mean, variance, extras(params))
+    else:
+        linear = paths[..., design.of_neural] @ params["loading"].T + params["offset"]
+        values = design.likelihood.log_prob(batch.neural, linear, extras(params))
+    return jnp.sum(jnp.where(batch.neural_mask > 0, values, 0.0), (-2, -1))
+
+
+def log_behavior(design: Design, params: Params, batch: Batch, paths: Array, modality: Modality) -> Array:
+    """Log likelihood of each trial's behaviour given sampled paths, ``(trial,)``."""
+    output = params[f"decoder {modality.name}"](paths[..., design.of_behavior])
+    values = log_density(modality, batch.behavior[modality.name], output, params[f"log_sd {modality.name}"])
+    return jnp.sum(values * batch.behavior_mask[modality.name], -1)
+
+
+def log_ard(weights: Array) -> Array:
+    """Log prior of loadings ``(many, latent)``, up to a constant: normal with a gamma precision a column, integrated out.
+
+    A column whose loadings do not pay for themselves is drawn to zero (Bishop, 1999: automatic relevance determination).
+    """
+    size = weights.shape[0]
+    squares = ARD_SCALE * size + 0.5 * jnp.square(weights).sum(0)
+    return -jnp.sum((ARD_SHAPE + 0.5 * size) * jnp.log(squares))
+
+
+def model(
+    design: Design, initial: Params, batch: Batch, *, n_trials: int, weights: dict[str, Any], marginal: bool = False
+) -> None:
+    """Latents, then neural data and behaviour given them.
+
+    Parameters
+    ----------
+    design, initial
+        The model and the values its parameters start from.
+    batch
+        Trials of this step.
+    n_trials
+        Trials of all, which the batch stands for.
+    weights
+        Of the sites ``latents``, ``neural`` and each behaviour; all 1 for the evidence lower bound.
+    marginal
+        True where the guide accounts for the neural data, in closed form.
+    """
+    params = parameters(initial)
+    if design.reads_neural:
+        numpyro.factor("ard loading", log_ard(params["loading"]))
+    for modality in design.modalities:
+        numpyro.factor(f"ard {modality.name}", log_ard(params[f"decoder {modality.name}"].weights[0].T))
+    with numpyro.plate("trial", batch.n_trials), weighted(n_trials / batch.n_trials):
+        with weighted(weights["latents"]):
+            coefficients = numpyro.sample("latents", prior_distribution(design, params))
+        paths = paths_of(design, params, coefficients)
+        if design.reads_neural and not marginal:
+            with weighted(weights["neural"]):
+                numpyro.sample("neural", Weighted(log_neural(design, params, batch, paths)), obs=jnp.zeros(batch.n_trials))
+        for modality in design.modalities:
+            likelihood = log_behavior(design, params, batch, paths, modality)
+            with weighted(weights[modality.name]):
+                numpyro.sample(modality.name, Weighted(likelihood), obs=jnp.zeros(batch.n_trials))
+
+
+def guide(
+    design: Design, initial: Params, batch: Batch, *, n_trials: int, weights: dict[str, Any], marginal: bool = False
+) -> None:
+    """Amortised posterior of the latents; with ``marginal`` also the expected log likelihood of the neural data."""
+    params = parameters(initial)
+    posterior, paths = guide_distribution(design, params, batch)
+    with numpyro.plate("trial", batch.n_trials), weighted(n_trials / batch.n_trials):
+        with weighted(weights["latents"]):
+            numpyro.sample("latents", posterior)
+        if design.reads_neural and marginal:
+            expected = log_neural(design, params, batch, paths)
+            with weighted(weights["neural"]):
+                # NumPyro subtracts what is observed in a guide.
+                numpyro.sample("neural", Weighted(-expected), obs=jnp.zeros(batch.n_trials), infer={"is_auxiliary": True})
+
+
+Program = Callable[..., None]

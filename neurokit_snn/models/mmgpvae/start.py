@@ -1,0 +1,106 @@
+"""Parameters that a fit starts from."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from neurokit_snn.models.mmgpvae.design import Batch, Design, Params
+from neurokit_snn.models.mmgpvae.networks import Perceptron
+
+__all__ = ["initial_params"]
+
+ENCODER_LOG_PRECISION = -1.0
+
+
+def initial_params(design: Design, batch: Batch, *, length_scale: float, seed: int) -> Params:
+    """Loadings from principal components of smoothed activity, networks at random.
+
+    Parameters
+    ----------
+    design
+        The model.
+    batch
+        All training trials.
+    length_scale
+        In bins, of every latent.
+    seed
+        Of the networks, and of the rotation of the loadings.
+    """
+    keys = iter(jax.random.split(jax.random.key(seed), 4 * len(design.modalities) + 8))
+    ratio = np.log(design.longest / design.shortest)
+    share = np.clip(np.log(length_scale / design.shortest) / max(ratio, 1e-9), 1e-3, 1.0 - 1e-3)
+    params: Params = {"kernel": jnp.full(design.n_latents, np.log(share / (1.0 - share)), jnp.float32)}
+    latents = design.shared + design.behavior
+    if design.reads_neural:
+        params |= _neural(design, batch, length_scale, np.random.default_rng(seed))
+        if design.posterior != "smoother":
+            width = 2 * (design.neural + design.shared)
+            params["encoder neural"] = _encoder(design, design.n_units, width, next(keys))
+    for modality in design.modalities:
+        name = modality.name
+        params[f"encoder {name}"] = _encoder(design, modality.width, 2 * latents, next(keys))
+        sizes = (latents, *design.hidden, modality.width)
+        params[f"decoder {name}"] = Perceptron(sizes, key=next(keys), gain=0.5)
+        one = 1 if name.startswith("stimulus_") else modality.width
+        params[f"log_sd {name}"] = jnp.zeros(one)
+    if design.posterior == "fourier":
+        for name in [*(["neural"] if design.reads_neural else []), *(m.name for m in design.modalities)]:
+            params[f"over time {name}"] = _over_time(design, length_scale)
+    return params
+
+
+def _encoder(design: Design, inputs: int, outputs: int, key: jax.Array) -> Perceptron:
+    made = Perceptron((inputs, *reversed(design.hidden), outputs), key=key, gain=0.3)
+    made.biases[-1] = made.biases[-1].at[outputs // 2 :].set(ENCODER_LOG_PRECISION)
+    return made
+
+
+def _over_time(design: Design, length_scale: float) -> Params:
+    """The map that projects a path on the whitened basis, for a start."""
+    from neurokit_snn.models.mmgpvae.fourier import spectrum
+
+    basis = design.basis
+    density = np.asarray(spectrum(design.kernel, basis.frequencies, jnp.array(length_scale)))
+    root = np.sqrt(density)[:, None] * basis.matrix()  # (row, time)
+    project = np.linalg.solve(root @ root.T + 0.1 * np.eye(len(root)), root).T
+    return {
+        "mean": jnp.asarray(project, jnp.float32),
+        "precision": jnp.full((basis.n_bins, basis.n_rows), 1.0 / basis.n_bins, jnp.float32),
+        "bias": jnp.zeros(basis.n_rows, jnp.float32),
+    }
+
+
+def _neural(design: Design, batch: Batch, length_scale: float, rng: np.random.Generator) -> Params:
+    values = np.asarray(batch.neural, dtype=np.float64)
+    mask = np.asarray(batch.neural_mask) > 0
+    offset, extra = design.likelihood.start(values, mask)
+    size = design.neural + design.shared
+    scaled = np.where(mask, design.likelihood.standardised(values, offset), 0.0)
+    width = max(length_scale / 2.0, 0.5) if design.kernel != "white" else 0.5
+    smooth = gaussian_filter1d(scaled, width, axis=1) / np.maximum(
+        gaussian_filter1d(mask.astype(np.float64), width, axis=1), 1e-3
+    )
+    # Units by the noise that is left in them, so that silent ones do not lead.
+    weight = np.sqrt(np.maximum(mask.mean((0, 1)) * _information(design, offset, extra), 1e-12))
+    flat = (np.where(mask, smooth, 0.0) * weight)[mask.any(-1)]
+    _, singular, rows = np.linalg.svd(flat - flat.mean(0), full_matrices=False)
+    kept = min(size, singular.size)
+    loading = np.zeros((design.n_units, size))
+    loading[:, :kept] = (rows[:kept] * singular[:kept, None] / np.sqrt(len(flat))).T / weight[:, None]
+    rotation, _ = np.linalg.qr(rng.standard_normal((size, size)))
+    loading = np.clip(loading, -2.0, 2.0) @ rotation + 0.01 * rng.standard_normal(loading.shape)
+    return {
+        "loading": jnp.asarray(loading, jnp.float32),
+        "offset": jnp.asarray(offset, jnp.float32),
+        "neural_extra": {name: jnp.asarray(value, jnp.float32) for name, value in extra.items()},
+    }
+
+
+def _information(design: Design, offset: np.ndarray, extra: dict[str, np.ndarray]) -> np.ndarray:
+    """Precision with which one bin tells of the linear predictor of each unit."""
+    if "sd" in extra:
+        return np.exp(-2.0 * extra["sd"])
+    return np.exp(np.minimum(offset, 5.0))
