@@ -19,7 +19,7 @@ from jax.scipy.linalg import solve_triangular
 from multipledispatch import dispatch
 from numpyro.distributions import constraints
 
-__all__ = ["Factors", "Paths", "PrecisionNormal", "marginals", "posterior", "project"]
+__all__ = ["Factors", "Paths", "PrecisionNormal", "inverse_factor", "marginals", "posterior", "project"]
 
 
 class Factors(NamedTuple):
@@ -39,45 +39,72 @@ class Paths(NamedTuple):
     covariance: Array
 
 
+@jax.custom_vjp
+def inverse_factor(precision: Array) -> Array:
+    """Inverse of the lower Cholesky factor, ``(..., D, D)``: ``R' R`` is the covariance.
+
+    Everything else about the Gaussian is a matrix product from here on, and so is the derivative, ``dR = -Phi(R dQ R') R``
+    with Phi the lower triangle and half the diagonal: XLA on few CPU threads can lock up when batched factorisations and
+    triangular solves run side by side, as those of an automatic derivative do.
+    """
+    factor = jnp.linalg.cholesky(precision)
+    eye = jnp.broadcast_to(jnp.eye(factor.shape[-1], dtype=factor.dtype), factor.shape)
+    return solve_triangular(factor, eye, lower=True)
+
+
+def _forward(precision: Array) -> tuple[Array, Array]:
+    inverse = inverse_factor(precision)
+    return inverse, inverse
+
+
+def _backward(inverse: Array, slope: Array) -> tuple[Array]:
+    size = inverse.shape[-1]
+    half = jnp.tril(jnp.ones((size, size), inverse.dtype)) - 0.5 * jnp.eye(size, dtype=inverse.dtype)
+    transposed = jnp.swapaxes(inverse, -1, -2)
+    middle = half * (slope @ transposed)
+    made = -transposed @ middle @ inverse
+    return (0.5 * (made + jnp.swapaxes(made, -1, -2)),)
+
+
+inverse_factor.defvjp(_forward, _backward)
+
+
 class PrecisionNormal(dist.Distribution):
-    """Multivariate normal given by its mean and the lower Cholesky factor of its precision.
+    """Multivariate normal given by its mean and the inverse R of the lower Cholesky factor of its precision.
 
     Its divergence from independent standard normals is known to NumPyro's mean-field ELBO.
     """
 
     support = constraints.real_vector
-    reparametrized_params = ["loc", "factor"]
-    arg_constraints = {"loc": constraints.real_vector, "factor": constraints.lower_cholesky}
+    reparametrized_params = ["loc", "inverse"]
+    arg_constraints = {"loc": constraints.real_vector, "inverse": constraints.lower_cholesky}
 
-    def __init__(self, loc: Array, factor: Array, *, validate_args: bool | None = None) -> None:
-        self.loc, self.factor = loc, factor
+    def __init__(self, loc: Array, inverse: Array, *, validate_args: bool | None = None) -> None:
+        self.loc, self.inverse = loc, inverse
         super().__init__(loc.shape[:-1], loc.shape[-1:], validate_args=validate_args)
 
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
         noise = jax.random.normal(key, (*sample_shape, *self.loc.shape), self.loc.dtype)
-        factor = jnp.broadcast_to(self.factor, (*noise.shape, noise.shape[-1]))
-        return self.loc + solve_triangular(factor, noise[..., None], lower=True, trans=1)[..., 0]
+        return self.loc + jnp.einsum("...ji,...j->...i", self.inverse, noise)
 
     def log_prob(self, value: Array) -> Array:
-        apart = jnp.einsum("...ji,...j->...i", self.factor, value - self.loc)
+        inverse = jnp.broadcast_to(self.inverse, (*value.shape, value.shape[-1]))
+        white = solve_triangular(inverse, (value - self.loc)[..., None], lower=True, trans=1)[..., 0]
         size = value.shape[-1]
         return (
-            self.half_log_determinant() - 0.5 * jnp.square(apart).sum(-1) - 0.5 * size * jnp.log(2 * jnp.pi)
+            self.half_log_determinant() - 0.5 * jnp.square(white).sum(-1) - 0.5 * size * jnp.log(2 * jnp.pi)
         )
 
     def half_log_determinant(self) -> Array:
         """Half the log determinant of the precision."""
-        return jnp.log(jnp.diagonal(self.factor, axis1=-2, axis2=-1)).sum(-1)
+        return -jnp.log(jnp.diagonal(self.inverse, axis1=-2, axis2=-1)).sum(-1)
 
 
 @dispatch(PrecisionNormal, dist.Independent)
 def kl_divergence(p: PrecisionNormal, q: dist.Independent) -> Array:  # type: ignore[no-untyped-def]
     """``KL(N(m, Q^-1) || N(0, I)) = (tr Q^-1 + m'm - D + log|Q|) / 2``; q must be standard normal, as the prior here is."""
-    inverse = solve_triangular(
-        p.factor, jnp.broadcast_to(jnp.eye(p.factor.shape[-1], dtype=p.factor.dtype), p.factor.shape), lower=True
-    )
-    trace = jnp.square(inverse).sum((-2, -1))
-    size = p.factor.shape[-1]
+    trace = jnp.square(p.inverse).sum((-2, -1))
+    size = p.loc.shape[-1]
     return 0.5 * (trace + jnp.square(p.loc).sum(-1) - size) + p.half_log_determinant()
 
 
@@ -88,7 +115,7 @@ def project(root: Array, coefficients: Array) -> Array:
 
 
 def posterior(root: Array, factors: Factors) -> tuple[Array, Array]:
-    """Mean ``(trial, latent * row)`` and lower Cholesky factor of the precision of the whitened coefficients.
+    """Mean ``(trial, latent * row)`` of the whitened coefficients, and R of `inverse_factor` of their precision.
 
     Parameters
     ----------
@@ -101,18 +128,15 @@ def posterior(root: Array, factors: Factors) -> tuple[Array, Array]:
     size = n_latents * n_rows
     weighted = jnp.einsum("pft,rtpq->rpqft", root, factors.precision)
     precision = jnp.einsum("rpqft,qgt->rpfqg", weighted, root).reshape(-1, size, size)
-    factor = jnp.linalg.cholesky(precision + jnp.eye(size, dtype=root.dtype))
+    inverse = inverse_factor(precision + jnp.eye(size, dtype=root.dtype))
     linear = jnp.einsum("pft,rtp->rpf", root, factors.linear).reshape(-1, size)
-    half = solve_triangular(factor, linear[..., None], lower=True)
-    mean = solve_triangular(factor, half, lower=True, trans=1)[..., 0]
-    return mean, factor
+    half = jnp.einsum("rij,rj->ri", inverse, linear)
+    return jnp.einsum("rji,rj->ri", inverse, half), inverse
 
 
-def marginals(root: Array, mean: Array, factor: Array) -> Paths:
+def marginals(root: Array, mean: Array, inverse: Array) -> Paths:
     """Posterior of the paths at each bin, from that of the coefficients."""
-    n_latents, n_rows, n_bins = root.shape
-    spread = jnp.einsum("pft,pq->pftq", root, jnp.eye(n_latents, dtype=root.dtype))
-    spread = spread.reshape(n_latents * n_rows, n_bins * n_latents)
-    half = solve_triangular(factor, jnp.broadcast_to(spread, (*factor.shape[:-2], *spread.shape)), lower=True)
-    half = half.reshape(*half.shape[:-1], n_bins, n_latents)
-    return Paths(project(root, mean), jnp.einsum("rdtp,rdtq->rtpq", half, half))
+    n_latents, n_rows, _ = root.shape
+    shaped = inverse.reshape(-1, n_latents * n_rows, n_latents, n_rows)
+    half = jnp.einsum("rdpf,pft->rtdp", shaped, root)
+    return Paths(project(root, mean), jnp.einsum("rtdp,rtdq->rtpq", half, half))

@@ -113,15 +113,15 @@ def smoothed(
 
     Returns
     -------
-    mean, factor
+    mean, inverse
         As of `posterior`.
     neural
         Neural factors at the end. No gradient flows through them: at their optimum the bound does not change with them.
     """
     behavior = behavior_factors(design, params, batch)
     if not design.reads_neural:
-        mean, factor = posterior(root, behavior)
-        return mean, factor, jax.tree.map(jnp.zeros_like, behavior)
+        mean, inverse = posterior(root, behavior)
+        return mean, inverse, jax.tree.map(jnp.zeros_like, behavior)
     fixed = jax.lax.stop_gradient((params, behavior, root))
     neural = first_guess(design.likelihood, fixed[0], batch, design.n_latents) if start is None else start
 
@@ -130,8 +130,8 @@ def smoothed(
         return neural_update(design.likelihood, fixed[0], batch, paths, design.n_latents)
 
     neural = jax.lax.stop_gradient(jax.lax.fori_loop(0, iterations, step, neural))
-    mean, factor = posterior(root, fuse(design, neural, behavior))
-    return mean, factor, neural
+    mean, inverse = posterior(root, fuse(design, neural, behavior))
+    return mean, inverse, neural
 
 
 def fuse(design: Design, neural: Factors, behavior: Factors) -> Factors:

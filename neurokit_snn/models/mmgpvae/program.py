@@ -111,8 +111,8 @@ def guide_distribution(
     if design.posterior == "smoother":
         root = root_of(design, params)
         rounds = design.iterations if iterations is None else iterations
-        mean, factor, _ = smoothed(design, params, batch, root, iterations=rounds)
-        return PrecisionNormal(mean, factor), marginals(root, mean, factor)
+        mean, inverse, _ = smoothed(design, params, batch, root, iterations=rounds)
+        return PrecisionNormal(mean, inverse), marginals(root, mean, inverse)
     from neurokit_snn.models.mmgpvae.encoders import encoded
 
     mean, sd = encoded(design, params, batch)  # (trial, latent, row or time)

@@ -21,7 +21,6 @@ from tqdm.auto import tqdm
 
 from neurokit_snn.errors import ModelError
 from neurokit_snn.models.mmgpvae.checkpoint import Checkpoint
-from neurokit_snn.models.mmgpvae.compiled import compiled
 from neurokit_snn.models.mmgpvae.design import Batch, Design, Params
 from neurokit_snn.models.mmgpvae.program import guide, model
 
@@ -140,21 +139,19 @@ def train(
     )
     fixed = {"n_trials": n_trials, "marginal": design.closed_form}
     data = jax.tree.map(jnp.asarray, data)
-    order_key, start_key = jax.random.split(jax.random.key(seed))
+    rng = np.random.default_rng(seed)
+    epochs = range(-(-schedule.steps * size // (n_trials - n_trials % size)))
+    order = np.concatenate([rng.permutation(n_trials)[: n_trials - n_trials % size] for _ in epochs])
+    batches = jnp.asarray(order.reshape(-1, size))
 
     def batch_at(step: Array) -> Batch:
-        per_epoch = max(1, n_trials // size)
-        epoch, place = step // per_epoch, step % per_epoch
-        order = jax.random.permutation(jax.random.fold_in(order_key, epoch), n_trials)
-        return _spread(data_in(jax.lax.dynamic_slice(order, (place * size,), (size,))))
-
-    def data_in(trials: Array) -> Batch:
-        return data.take(trials)
+        return _spread(data.take(batches[step]))
 
     def one(state: Any, step: Array) -> tuple[Any, Array]:
         return svi.update(state, batch_at(step), weights=schedule.weights(step), **fixed)
 
-    run = compiled(lambda state, steps: jax.lax.scan(one, state, steps))
+    run = jax.jit(lambda state, steps: jax.lax.scan(one, state, steps))
+    start_key = jax.random.key(seed)
     state = svi.init(start_key, batch_at(jnp.zeros((), jnp.int32)), weights=schedule.weights(jnp.zeros(())), **fixed)
     done, losses = 0, np.zeros(0)
     if checkpoint is not None:
