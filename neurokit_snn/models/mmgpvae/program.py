@@ -62,7 +62,8 @@ class Weighted(dist.Distribution):
 
 def parameters(initial: Params) -> Params:
     """Parameter sites of NumPyro, one for each entry."""
-    return {name: numpyro.param(name, value) for name, value in initial.items()}
+    # NumPyro calls what can be called to get the first value, and a network can be.
+    return {name: numpyro.param(name, lambda _, value=value: value) for name, value in initial.items()}
 
 
 def paths_of(design: Design, params: Params, coefficients: Array) -> Array:
