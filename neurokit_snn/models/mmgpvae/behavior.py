@@ -20,6 +20,7 @@ from jax.scipy.special import i0e
 
 from neurokit_snn.errors import ModelError
 
+from neurokit_snn.models.behavior_observations import Categorical, VonMises
 from neurokit_snn.models.covariates import covariate
 from neurokit_snn.models.observations import AbstractObservation, Gaussian
 
@@ -60,6 +61,11 @@ class Modality:
     scale: np.ndarray = dataclasses.field(default_factory=lambda: np.ones(1))
     categories: tuple[object, ...] = ()
     period: float = math.nan
+
+    @property
+    def predicted(self) -> bool:
+        """Whether it is a variable of the data, and not a column of the trials."""
+        return self.name.startswith(("behavior_", "stimulus_"))
 
     @property
     def width(self) -> int:
@@ -161,8 +167,6 @@ def observation(
     modality: Modality, output: np.ndarray, log_sd: np.ndarray, coords: dict[str, np.ndarray]
 ) -> AbstractObservation:
     """Predictive distribution in the behaviour's own units, for decoder outputs ``(draw, trial, time, feature)``."""
-    from neurokit_snn.models.behavior_observations import Categorical, VonMises
-
     lead = ("draw", "trial", "time")
     if modality.kind == "categorical":
         shifted = output - output.max(-1, keepdims=True)

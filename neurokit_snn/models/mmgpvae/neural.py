@@ -26,6 +26,7 @@ from neurokit_snn.models.observations import (
     Poisson,
     Space,
 )
+from neurokit_snn.models.zero_inflated_gamma import EVENT_FLOOR, ZeroInflatedGamma
 
 __all__ = ["LIKELIHOODS", "AbstractNeural"]
 
@@ -223,9 +224,8 @@ class ZeroInflatedGammaNeural(AbstractNeural):
     """
 
     variable: ClassVar[str] = "calcium"
-    space: ClassVar[Space] = "density"
+    space: ClassVar[Space] = "mixed"
     extra: ClassVar[tuple[str, ...]] = ("shape", "gain")
-    FLOOR: ClassVar[float] = 1e-6
 
     def _parts(self, predictor: Array, extra: dict[str, Array]) -> _Gamma:
         rate = jnp.exp(jnp.clip(predictor, -CEILING, 4.0))
@@ -235,7 +235,7 @@ class ZeroInflatedGammaNeural(AbstractNeural):
     def log_prob(self, values: Array, predictor: Array, extra: dict[str, Array]) -> Array:
         parts = self._parts(predictor, extra)
         shape = extra["shape"]
-        size = jnp.maximum(values, self.FLOOR)
+        size = jnp.maximum(values - EVENT_FLOOR, 0.1 * EVENT_FLOOR)  # the gamma begins at the floor
         scale = parts.mean_event / shape
         event = (
             jnp.log(parts.p_event)
@@ -244,22 +244,20 @@ class ZeroInflatedGammaNeural(AbstractNeural):
             - shape * jnp.log(scale)
             - gammaln(shape)
         )
-        return jnp.where(values > self.FLOOR, event, parts.log_none)
+        return jnp.where(values > EVENT_FLOOR, event, parts.log_none)
 
     def mean(self, predictor: Array, extra: dict[str, Array]) -> Array:
         return extra["gain"] * jnp.exp(jnp.clip(predictor, -CEILING, 4.0))
 
     def observation(self, predictor: xr.DataArray, extra: dict[str, xr.DataArray]) -> AbstractObservation:
-        from neurokit_snn.models.zero_inflated_gamma import ZeroInflatedGamma
-
         rate = np.exp(predictor.clip(-CEILING, 4.0))
         p_event = -np.expm1(-rate)
         return ZeroInflatedGamma(
-            p_event=p_event, shape=extra["shape"], mean_event=extra["gain"] * rate / p_event, floor=self.FLOOR
+            p_event=p_event, shape=extra["shape"], mean_event=extra["gain"] * rate / p_event + EVENT_FLOOR
         )
 
     def start(self, values: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        event = mask & (values > self.FLOOR)
+        event = mask & (values > EVENT_FLOOR)
         share = np.clip(event.sum((0, 1)) / np.maximum(mask.sum((0, 1)), 1), 1e-3, 0.95)
         rate = -np.log1p(-share)
         total = np.where(event, values, 0.0).sum((0, 1)) / np.maximum(mask.sum((0, 1)), 1)
@@ -267,7 +265,7 @@ class ZeroInflatedGammaNeural(AbstractNeural):
         return np.log(rate), {"shape": np.zeros_like(rate), "gain": np.log(gain)}
 
     def standardised(self, values: np.ndarray, offset: np.ndarray) -> np.ndarray:
-        return (values > self.FLOOR) / -np.expm1(-np.exp(offset)) - 1.0
+        return (values > EVENT_FLOOR) / -np.expm1(-np.exp(offset)) - 1.0
 
     def guess(self, values: Array, offset: Array) -> Array:
         return jnp.broadcast_to(offset, values.shape)
