@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,15 +19,25 @@ from jax import Array
 from jax.scipy.special import i0e
 
 from neurokit_snn.errors import ModelError
-
 from neurokit_snn.models.behavior_observations import Categorical, VonMises
 from neurokit_snn.models.covariates import covariate
 from neurokit_snn.models.observations import AbstractObservation, Gaussian
 
-__all__ = ["Modality", "log_density", "modality_of", "observation", "samples_of"]
+__all__ = ["Channel", "Modality", "log_density", "modality_of", "observation", "samples_of"]
 
 SILENT = 1e-12
 """Variance below which a behaviour is constant."""
+
+
+Kind = Literal["gaussian", "circular", "categorical"]
+
+
+class Channel(NamedTuple):
+    """What the compiled model knows of a behaviour or stimulus: its name, its likelihood and the features of a bin."""
+
+    name: str
+    kind: Kind
+    width: int
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,7 +63,7 @@ class Modality:
     """
 
     name: str
-    kind: Literal["gaussian", "circular", "categorical"]
+    kind: Kind
     dims: tuple[str, ...] = ()
     shape: tuple[int, ...] = ()
     coords: dict[str, list[object]] = dataclasses.field(default_factory=dict)
@@ -73,6 +83,11 @@ class Modality:
         if self.kind == "circular":
             return 2
         return len(self.categories) if self.kind == "categorical" else self.centre.size
+
+    @property
+    def channel(self) -> Channel:
+        """The modality without its values."""
+        return Channel(self.name, self.kind, self.width)
 
     def features(self, values: np.ndarray, valid: np.ndarray) -> np.ndarray:
         """Features ``(trial, time, feature)`` of values ``(trial, time, ...)``, 0 where not valid."""
@@ -150,11 +165,11 @@ def modality_of(data: xr.Dataset, name: str, who: str) -> Modality:
     return dataclasses.replace(found, centre=centre, scale=spread)
 
 
-def log_density(modality: Modality, features: Array, output: Array, log_sd: Array) -> Array:
+def log_density(channel: Channel, features: Array, output: Array, log_sd: Array) -> Array:
     """Log likelihood ``(..., )`` of each bin's features given the decoder's output; Gaussians in standardised units."""
-    if modality.kind == "categorical":
+    if channel.kind == "categorical":
         return jnp.sum(features * jax.nn.log_softmax(output), -1)
-    if modality.kind == "circular":
+    if channel.kind == "circular":
         # exp(a cos x + b sin x) / (2 pi I0(|(a, b)|)), I0 kept scaled so that it does not overflow
         length = jnp.sqrt(jnp.square(output).sum(-1) + 1e-12)
         return jnp.sum(features * output, -1) - jnp.log(i0e(length)) - length - math.log(2.0 * math.pi)

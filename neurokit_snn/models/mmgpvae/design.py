@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from neurokit_snn.models.mmgpvae.behavior import Modality
+from neurokit_snn.models.mmgpvae.behavior import Channel
 from neurokit_snn.models.mmgpvae.fourier import FourierBasis, Kernel, spectrum
 from neurokit_snn.models.mmgpvae.neural import AbstractNeural
 
@@ -43,9 +43,9 @@ class Batch(NamedTuple):
         return jax.tree.map(lambda values: values[trials], self)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Design:
-    """Everything of a fit that is not learned.
+    """Everything of a fit that is not learned; equal designs share their compiled code.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class Design:
         Of neural data.
     n_units
         Units of neural data.
-    modalities
+    channels
         Behaviours and images.
     kernel, basis
         Prior of each latent.
@@ -80,7 +80,7 @@ class Design:
     behavior: int
     likelihood: AbstractNeural
     n_units: int
-    modalities: tuple[Modality, ...]
+    channels: tuple[Channel, ...]
     kernel: Kernel
     basis: FourierBasis
     shortest: float

@@ -22,10 +22,10 @@ def encoded(design: Design, params: Params, batch: Batch) -> tuple[Array, Array]
         valid = batch.neural_mask.max(-1)
         seen = params["encoder neural"](jnp.log1p(jnp.maximum(batch.neural, 0.0)) if design.likelihood.variable == "counts" else batch.neural)
         parts.append((design.of_neural, _coefficients(design, params, "neural", seen, valid)))
-    for modality in design.modalities:
-        valid = batch.behavior_mask[modality.name]
-        seen = params[f"encoder {modality.name}"](batch.behavior[modality.name])
-        parts.append((design.of_behavior, _coefficients(design, params, modality.name, seen, valid)))
+    for channel in design.channels:
+        valid = batch.behavior_mask[channel.name]
+        seen = params[f"encoder {channel.name}"](batch.behavior[channel.name])
+        parts.append((design.of_behavior, _coefficients(design, params, channel.name, seen, valid)))
     lead = (batch.neural.shape[0], design.n_latents, parts[0][1][0].shape[-1])
     linear, precision = jnp.zeros(lead), jnp.ones(lead)
     for where, (mean, own) in parts:

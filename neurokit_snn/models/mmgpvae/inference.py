@@ -6,7 +6,7 @@ linear loadings converge in a few rounds: with predictor moments ``(a, c)`` of u
     Lambda_t = sum_n W_n W_n' h_tn,    eta_t = sum_n W_n g_tn + Lambda_t m_t,    (g, h) = slopes of E log p(y_tn | a_tn, c_tn).
 
 Units and bins that are masked contribute nothing, so that the same lines infer from any subset of the units. Factors of
-behaviour come from an encoder network, one for each modality.
+behaviour come from an encoder network, one for each channel.
 """
 
 from __future__ import annotations
@@ -79,10 +79,10 @@ def behavior_factors(design: Design, params: Params, batch: Batch) -> Factors:
     n_latents, lead = design.n_latents, batch.neural.shape[:2]
     linear = jnp.zeros((*lead, n_latents), batch.neural.dtype)
     diagonal = jnp.zeros_like(linear)
-    for modality in design.modalities:
-        encoded = params[f"encoder {modality.name}"](batch.behavior[modality.name])
+    for channel in design.channels:
+        encoded = params[f"encoder {channel.name}"](batch.behavior[channel.name])
         mean, log_precision = jnp.split(encoded, 2, axis=-1)
-        valid = batch.behavior_mask[modality.name][..., None]
+        valid = batch.behavior_mask[channel.name][..., None]
         precision = jnp.exp(jnp.minimum(log_precision, SHARPEST)) * valid
         linear = linear.at[..., design.of_behavior].add(precision * mean)
         diagonal = diagonal.at[..., design.of_behavior].add(precision)
@@ -136,7 +136,7 @@ def smoothed(
 
 def fuse(design: Design, neural: Factors, behavior: Factors) -> Factors:
     """Factors of both modalities as one: multiplied, or for ``mean`` averaged where both say something of a shared latent."""
-    if design.fusion == "precision" or not design.shared or not design.modalities:
+    if design.fusion == "precision" or not design.shared or not design.channels:
         return neural + behavior
     shared = slice(design.neural, design.neural + design.shared)
     pairs = []

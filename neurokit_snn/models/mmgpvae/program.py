@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -15,7 +15,7 @@ from jax import Array
 from multipledispatch import dispatch
 from numpyro.distributions import constraints
 
-from neurokit_snn.models.mmgpvae.behavior import Modality, log_density
+from neurokit_snn.models.mmgpvae.behavior import Channel, log_density
 from neurokit_snn.models.mmgpvae.design import Batch, Design, Params, root_of
 from neurokit_snn.models.mmgpvae.gaussian import Paths, PrecisionNormal, marginals, project
 from neurokit_snn.models.mmgpvae.inference import extras, predictor, smoothed
@@ -146,11 +146,11 @@ def log_neural(design: Design, params: Params, batch: Batch, paths: Paths | Arra
     return jnp.sum(jnp.where(batch.neural_mask > 0, values, 0.0), (-2, -1))
 
 
-def log_behavior(design: Design, params: Params, batch: Batch, paths: Array, modality: Modality) -> Array:
+def log_behavior(design: Design, params: Params, batch: Batch, paths: Array, channel: Channel) -> Array:
     """Log likelihood of each trial's behaviour given sampled paths, ``(trial,)``."""
-    output = params[f"decoder {modality.name}"](paths[..., design.of_behavior])
-    values = log_density(modality, batch.behavior[modality.name], output, params[f"log_sd {modality.name}"])
-    return jnp.sum(values * batch.behavior_mask[modality.name], -1)
+    output = params[f"decoder {channel.name}"](paths[..., design.of_behavior])
+    values = log_density(channel, batch.behavior[channel.name], output, params[f"log_sd {channel.name}"])
+    return jnp.sum(values * batch.behavior_mask[channel.name], -1)
 
 
 def log_ard(weights: Array) -> Array:
@@ -164,7 +164,7 @@ def log_ard(weights: Array) -> Array:
 
 
 def model(
-    design: Design, initial: Params, batch: Batch, *, n_trials: int, weights: dict[str, Any], marginal: bool = False
+    design: Design, initial: Params, batch: Batch, *, n_trials: Array | int, weights: dict[str, Any], marginal: bool = False
 ) -> None:
     """Latents, then neural data and behaviour given them.
 
@@ -184,8 +184,8 @@ def model(
     params = parameters(initial)
     if design.reads_neural:
         numpyro.factor("ard loading", log_ard(params["loading"]))
-    for modality in design.modalities:
-        numpyro.factor(f"ard {modality.name}", log_ard(params[f"decoder {modality.name}"].weights[0].T))
+    for channel in design.channels:
+        numpyro.factor(f"ard {channel.name}", log_ard(params[f"decoder {channel.name}"].weights[0].T))
     with numpyro.plate("trial", batch.n_trials), weighted(n_trials / batch.n_trials):
         with weighted(weights["latents"]):
             coefficients = numpyro.sample("latents", prior_distribution(design, params))
@@ -193,14 +193,14 @@ def model(
         if design.reads_neural and not marginal:
             with weighted(weights["neural"]):
                 numpyro.sample("neural", Weighted(log_neural(design, params, batch, paths)), obs=jnp.zeros(batch.n_trials))
-        for modality in design.modalities:
-            likelihood = log_behavior(design, params, batch, paths, modality)
-            with weighted(weights[modality.name]):
-                numpyro.sample(modality.name, Weighted(likelihood), obs=jnp.zeros(batch.n_trials))
+        for channel in design.channels:
+            likelihood = log_behavior(design, params, batch, paths, channel)
+            with weighted(weights[channel.name]):
+                numpyro.sample(channel.name, Weighted(likelihood), obs=jnp.zeros(batch.n_trials))
 
 
 def guide(
-    design: Design, initial: Params, batch: Batch, *, n_trials: int, weights: dict[str, Any], marginal: bool = False
+    design: Design, initial: Params, batch: Batch, *, n_trials: Array | int, weights: dict[str, Any], marginal: bool = False
 ) -> None:
     """Amortised posterior of the latents; with ``marginal`` also the expected log likelihood of the neural data."""
     params = parameters(initial)
@@ -214,5 +214,3 @@ def guide(
                 # NumPyro subtracts what is observed in a guide.
                 numpyro.sample("neural", Weighted(-expected), obs=jnp.zeros(batch.n_trials), infer={"is_auxiliary": True})
 
-
-Program = Callable[..., None]

@@ -29,7 +29,7 @@ def initial_params(design: Design, batch: Batch, *, length_scale: float, seed: i
     seed
         Of the networks, and of the rotation of the loadings.
     """
-    keys = iter(jax.random.split(jax.random.key(seed), 4 * len(design.modalities) + 8))
+    keys = iter(jax.random.split(jax.random.key(seed), 4 * len(design.channels) + 8))
     ratio = np.log(design.longest / design.shortest)
     share = np.clip(np.log(length_scale / design.shortest) / max(ratio, 1e-9), 1e-3, 1.0 - 1e-3)
     params: Params = {"kernel": jnp.full(design.n_latents, np.log(share / (1.0 - share)), jnp.float32)}
@@ -39,15 +39,15 @@ def initial_params(design: Design, batch: Batch, *, length_scale: float, seed: i
         if design.posterior != "smoother":
             width = 2 * (design.neural + design.shared)
             params["encoder neural"] = _encoder(design, design.n_units, width, next(keys))
-    for modality in design.modalities:
-        name = modality.name
-        params[f"encoder {name}"] = _encoder(design, modality.width, 2 * latents, next(keys))
-        sizes = (latents, *design.hidden, modality.width)
+    for channel in design.channels:
+        name = channel.name
+        params[f"encoder {name}"] = _encoder(design, channel.width, 2 * latents, next(keys))
+        sizes = (latents, *design.hidden, channel.width)
         params[f"decoder {name}"] = Perceptron(sizes, key=next(keys), gain=0.5)
-        one = 1 if name.startswith("stimulus_") else modality.width
+        one = 1 if name.startswith("stimulus_") else channel.width
         params[f"log_sd {name}"] = jnp.zeros(one)
     if design.posterior == "fourier":
-        for name in [*(["neural"] if design.reads_neural else []), *(m.name for m in design.modalities)]:
+        for name in [*(["neural"] if design.reads_neural else []), *(m.name for m in design.channels)]:
             params[f"over time {name}"] = _over_time(design, length_scale)
     return params
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +26,9 @@ from neurokit_snn.models.mmgpvae.program import guide, model
 __all__ = ["Schedule", "bound_terms", "train"]
 
 CHUNK = 25
-"""Steps in one compiled call."""
+"""Most steps in one compiled call."""
+CHUNK_VALUES = 16_000_000
+"""Most numbers that one compiled call is given."""
 RATES = {"kernel": 0.03, "neural": 0.03, "networks": 3e-3}
 """Highest learning rates: of length scales, of loadings and offsets, of networks."""
 LAST = 0.05
@@ -45,7 +46,7 @@ class Schedule:
     batch_size
         Trials of a step.
     start_weights
-        Weight of each behaviour's likelihood at the first step; it rises geometrically to 1.
+        Each behaviour and the weight of its likelihood at the first step; it rises geometrically to 1.
     anneal
         Share of the steps after which all weights are 1.
     warmup
@@ -54,14 +55,14 @@ class Schedule:
 
     steps: int
     batch_size: int
-    start_weights: Mapping[str, float]
+    start_weights: tuple[tuple[str, float], ...]
     anneal: float
     warmup: float
 
     def weights(self, step: Array) -> dict[str, Array]:
         """Weights of all sites at a step."""
         done = jnp.clip(step / max(1.0, self.anneal * self.steps), 0.0, 1.0)
-        made = {name: jnp.exp(math.log(first) * (1.0 - done)) for name, first in self.start_weights.items()}
+        made = {name: jnp.exp(math.log(first) * (1.0 - done)) for name, first in self.start_weights}
         return {"latents": jnp.ones(()), "neural": jnp.ones(())} | made
 
 
@@ -70,7 +71,7 @@ def _group(path: tuple[Any, ...], _: Any) -> str:
     return name if name == "kernel" else "neural" if name in ("loading", "offset", "neural_extra") else "networks"
 
 
-def optimiser(schedule: Schedule, params: Params) -> Any:
+def optimiser(schedule: Schedule) -> Any:
     """Adam with a learning rate for each group of parameters; a short rise, then a cosine down."""
 
     def rate(group: str) -> optax.Schedule:
@@ -80,23 +81,55 @@ def optimiser(schedule: Schedule, params: Params) -> Any:
         body = optax.warmup_cosine_decay_schedule(0.0, top, rise, max(rise + 1, schedule.steps - wait), LAST * top)
         return optax.join_schedules([optax.constant_schedule(0.0), body], [wait])
 
-    labels = jax.tree_util.tree_map_with_path(_group, params)
     groups = {group: optax.adam(rate(group), b2=0.99) for group in RATES}
-    clipped = optax.chain(optax.clip_by_global_norm(10.0), optax.multi_transform(groups, labels))
-    return optax_to_numpyro(clipped)
+    by_group = optax.multi_transform(groups, functools.partial(jax.tree_util.tree_map_with_path, _group))
+    return optax_to_numpyro(optax.chain(optax.clip_by_global_norm(10.0), by_group))
 
 
 def bound_terms(
     design: Design, params: Params, batch: Batch, *, key: Array, particles: int = 1
 ) -> dict[str, Array]:
     """Terms of the evidence lower bound of these trials, nats: ``neural``, each behaviour, and ``latents`` (minus the divergence)."""
-    ones = {"latents": 1.0, "neural": 1.0} | {m.name: 1.0 for m in design.modalities}
+    ones = {"latents": 1.0, "neural": 1.0} | {channel.name: 1.0 for channel in design.channels}
     arguments = {"n_trials": batch.n_trials, "weights": ones, "marginal": design.closed_form}
     loss = TraceMeanField_ELBO(num_particles=particles, sum_sites=False)
-    found = loss.loss(
-        key, params, functools.partial(model, design, params), functools.partial(guide, design, params), batch, **arguments
-    )
+    programs = (functools.partial(program, design, params) for program in (model, guide))
+    found = loss.loss(key, params, *programs, batch, **arguments)
     return {name: -value for name, value in found.items() if not name.startswith("ard")}
+
+
+class _Scale(NamedTuple):
+    """What the trials of a step stand for: all trials, and the valid bins by which the bound is divided."""
+
+    n_trials: Array
+    n_bins: Array
+
+
+@functools.lru_cache(maxsize=16)
+def _compiled(design: Design, schedule: Schedule) -> tuple[SVI, Callable[..., Any]]:
+    """Inference of a design, and so many of its steps in one compiled call; another fit of the same design finds both here."""
+
+    def per_bin(program: Callable[..., None]) -> Callable[..., None]:
+        def scaled(initial: Params, batch: Batch, step: Array, of: _Scale) -> None:
+            with numpyro.handlers.scale(scale=1.0 / of.n_bins):
+                weights = schedule.weights(step)
+                program(design, initial, batch, n_trials=of.n_trials, weights=weights, marginal=design.closed_form)
+
+        return scaled
+
+    svi = SVI(per_bin(model), per_bin(guide), optimiser(schedule), TraceMeanField_ELBO())
+
+    @jax.jit
+    def run(state: Any, batches: Batch, first: Array, count: Array, of: _Scale) -> tuple[Any, Array]:
+        def one(i: Array, carry: tuple[Any, Array]) -> tuple[Any, Array]:
+            state, losses = carry
+            batch = _spread(batches.take(i))
+            state, loss = svi.update(state, svi.get_params(state), batch, first + i, of)
+            return state, losses.at[i].set(loss)
+
+        return jax.lax.fori_loop(0, count, one, (state, jnp.zeros(batches.neural.shape[0])))
+
+    return svi, run
 
 
 def train(
@@ -126,66 +159,54 @@ def train(
         At the first step whose loss is not finite, naming the term; the checkpoint keeps the last good state.
     """
     n_trials = data.n_trials
-    size = min(schedule.batch_size, n_trials)
-    n_bins = max(1.0, float(_valid_bins(data)))
-    program = functools.partial(model, design, initial)
-    amortised = functools.partial(guide, design, initial)
-    scale = numpyro.handlers.scale
-    svi = SVI(
-        scale(program, scale=1.0 / n_bins),
-        scale(amortised, scale=1.0 / n_bins),
-        optimiser(schedule, initial),
-        TraceMeanField_ELBO(),
-    )
-    fixed = {"n_trials": n_trials, "marginal": design.closed_form}
-    data = jax.tree.map(jnp.asarray, data)
-    rng = np.random.default_rng(seed)
-    epochs = range(-(-schedule.steps * size // (n_trials - n_trials % size)))
-    order = np.concatenate([rng.permutation(n_trials)[: n_trials - n_trials % size] for _ in epochs])
-    batches = jnp.asarray(order.reshape(-1, size))
+    of = _Scale(jnp.asarray(float(n_trials)), jnp.asarray(max(1.0, float(_valid_bins(data)))))
+    order = _orders(n_trials, schedule, np.random.default_rng(seed))
+    svi, run = _compiled(design, schedule)
+    per_step = sum(leaf[:1].size for leaf in jax.tree.leaves(data)) * order.shape[1]
+    chunk = max(1, min(CHUNK, CHUNK_VALUES // max(1, per_step)))
 
-    def batch_at(step: Array) -> Batch:
-        return _spread(data.take(batches[step]))
+    def batches_at(first: int) -> Batch:
+        return data.take(order[np.arange(first, first + chunk) % len(order)])
 
-    def one(state: Any, step: Array) -> tuple[Any, Array]:
-        return svi.update(state, batch_at(step), weights=schedule.weights(step), **fixed)
-
-    run = jax.jit(lambda state, steps: jax.lax.scan(one, state, steps))
-    start_key = jax.random.key(seed)
-    state = svi.init(start_key, batch_at(jnp.zeros((), jnp.int32)), weights=schedule.weights(jnp.zeros(())), **fixed)
+    state = svi.init(jax.random.key(seed), initial, data.take(order[0]), jnp.zeros(()), of)
     done, losses = 0, np.zeros(0)
     if checkpoint is not None:
         state, done, losses = checkpoint.restored(state)
     bar = tqdm(total=schedule.steps, initial=done, desc=description, unit="step", disable=not progress, leave=False)
     with bar:
         while done < schedule.steps:
-            steps = jnp.arange(done, min(done + CHUNK, schedule.steps))
-            reached, found = run(state, steps)
-            found = np.asarray(found)
-            if not np.isfinite(found).all():
-                _explain(svi, state, steps, found, batch_at, design, one, who)
-            state, done = reached, int(steps[-1]) + 1
+            count = min(chunk, schedule.steps - done)
+            batches = batches_at(done)
+            reached, padded = run(state, batches, jnp.asarray(float(done)), jnp.asarray(count), of)
+            found = np.asarray(padded)[:count]
+            bad = np.flatnonzero(~np.isfinite(found))
+            if bad.size:
+                state, _ = run(state, batches, jnp.asarray(float(done)), jnp.asarray(bad[0]), of)
+                _refuse(design, svi.get_params(state), batches.take(int(bad[0])), done + int(bad[0]), who)
+            state, done = reached, done + count
             losses = np.concatenate([losses, found])
-            bar.update(len(steps))
+            bar.update(count)
             bar.set_postfix(loss=f"{found[-1]:.4f}", refresh=False)
             if checkpoint is not None:
                 checkpoint.keep(state, done, losses, last=done == schedule.steps)
     return svi.get_params(state), losses
 
 
-def _explain(
-    svi: SVI, state: Any, steps: Array, found: np.ndarray, batch_at: Any, design: Design, one: Any, who: str
-) -> None:
-    """Go to the step before the bad one and say which term of the bound is not finite there."""
-    bad = int(np.flatnonzero(~np.isfinite(found))[0])
-    if bad:
-        state, _ = jax.lax.scan(one, state, steps[:bad])
-    params = svi.get_params(state)
+def _orders(n_trials: int, schedule: Schedule, rng: np.random.Generator) -> np.ndarray:
+    """Trials of each step, ``(step, trial)``: every trial once an epoch, but for a rest smaller than a batch."""
+    size = min(schedule.batch_size, n_trials)
+    whole = n_trials - n_trials % size
+    epochs = -(-schedule.steps * size // whole)
+    return np.concatenate([rng.permutation(n_trials)[:whole] for _ in range(epochs)]).reshape(-1, size)
+
+
+def _refuse(design: Design, params: Params, batch: Batch, step: int, who: str) -> None:
+    """Say which parameters, or else which term of the bound, are not finite."""
     wrong = [name for name, leaf in params.items() if not all(bool(jnp.isfinite(x).all()) for x in jax.tree.leaves(leaf))]
-    terms = bound_terms(design, params, batch_at(steps[bad]), key=jax.random.key(0))
+    terms = bound_terms(design, params, batch, key=jax.random.key(0))
     named = wrong or [name for name, value in terms.items() if not bool(jnp.isfinite(value).all())]
     raise ModelError(
-        f"{who}: the bound is not finite at step {int(steps[bad])}; the term is {', '.join(named) or 'its gradient'}. "
+        f"{who}: the bound is not finite at step {step}; the term is {', '.join(named) or 'its gradient'}. "
         "Look for extreme values in the data, or give more bins, fewer latents or a smaller start_weight"
     )
 
@@ -206,8 +227,3 @@ def _spread(batch: Batch) -> Batch:
 
     where = NamedSharding(Mesh(np.array(devices), ("trial",)), PartitionSpec("trial"))
     return jax.tree.map(lambda values: jax.lax.with_sharding_constraint(values, where), batch)
-
-
-def checkpoint_at(path: Path | None, *, fingerprint: str) -> Checkpoint | None:
-    """The checkpoint of a fit, or None where none is kept."""
-    return None if path is None else Checkpoint(path, fingerprint=fingerprint)
