@@ -17,7 +17,7 @@ from numpyro.distributions import constraints
 
 from neurokit_snn.models.mmgpvae.behavior import Channel, log_density
 from neurokit_snn.models.mmgpvae.design import Batch, Design, Params, root_of
-from neurokit_snn.models.mmgpvae.gaussian import Paths, PrecisionNormal, marginals, project
+from neurokit_snn.models.mmgpvae.gaussian import Paths, PrecisionNormal, inverse_factor, marginals, project
 from neurokit_snn.models.mmgpvae.inference import extras, predictor, smoothed
 
 __all__ = ["GaussianProcess", "guide", "guide_distribution", "model", "paths_of"]
@@ -26,22 +26,54 @@ ARD_SHAPE, ARD_SCALE = 1e-3, 1e-3
 """Gamma prior of the precision of a latent's loadings, a whole column at a time: shape, and scale for each loading."""
 JITTER = 1e-3
 """Added to the variance of the prior in the time domain, where it has to be inverted."""
+TRAINING_ROUNDS = 4
+"""Natural-gradient steps of the neural factors in training."""
 
 
-class GaussianProcess(dist.MultivariateNormal):
-    """Paths ``(..., latent, time)`` with a covariance each, for the posterior that is independent between bins."""
+class GaussianProcess(dist.Distribution):
+    """Independent Gaussian processes over the bins of a trial, one for each latent; a draw is ``(latent, time)``.
+
+    Parameters
+    ----------
+    covariance
+        ``(latent, time, time)``.
+    """
+
+    support = constraints.independent(constraints.real_vector, 1)
+    reparametrized_params = ["covariance"]
+    arg_constraints = {"covariance": constraints.independent(constraints.positive_definite, 1)}
+
+    def __init__(self, covariance: Array, *, validate_args: bool | None = None) -> None:
+        self.covariance = covariance
+        self.inverse = inverse_factor(covariance)
+        super().__init__((), covariance.shape[:-1], validate_args=validate_args)
+
+    def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
+        noise = jax.random.normal(key, (*sample_shape, *self.event_shape), self.covariance.dtype)
+        factor = self.covariance @ jnp.swapaxes(self.inverse, -1, -2)  # L = K R', for K = L L' and R = L^-1
+        return jnp.einsum("pts,...ps->...pt", factor, noise)
+
+    def log_prob(self, value: Array) -> Array:
+        size = value.shape[-1] * value.shape[-2]
+        return -0.5 * self.quadratic(value) - self.half_log_determinant() - 0.5 * size * math.log(2.0 * math.pi)
+
+    def quadratic(self, value: Array) -> Array:
+        """Squared length of whitened paths, summed over bins and latents."""
+        return jnp.square(jnp.einsum("pst,...pt->...ps", self.inverse, value)).sum((-2, -1))
+
+    def half_log_determinant(self) -> Array:
+        """Half the log determinant of all covariances together."""
+        return -jnp.log(jnp.diagonal(self.inverse, axis1=-2, axis2=-1)).sum()
 
 
 @dispatch(dist.Independent, GaussianProcess)
 def kl_divergence(p: dist.Independent, q: GaussianProcess) -> Array:  # type: ignore[no-untyped-def]
-    """``KL`` of independent normals from a Gaussian process, ``(..., latent)`` summed over bins and latents."""
+    """``KL`` of independent normals ``(..., latent, time)`` from Gaussian processes, summed over bins and latents."""
     mean, sd = p.base_dist.loc, p.base_dist.scale
-    inverse = jax.scipy.linalg.solve_triangular(q.scale_tril, jnp.eye(q.scale_tril.shape[-1]) + 0 * q.scale_tril, lower=True)
-    quadratic = jnp.square(jnp.einsum("pst,...pt->...ps", inverse, mean)).sum(-1)
-    trace = jnp.einsum("pst,...pt->...p", jnp.square(inverse), jnp.square(sd))
-    log_prior = 2.0 * jnp.log(jnp.diagonal(q.scale_tril, axis1=-2, axis2=-1)).sum(-1)
-    kl = 0.5 * (quadratic + trace - mean.shape[-1] + log_prior - 2.0 * jnp.log(sd).sum(-1))
-    return kl.sum(-1)
+    trace = jnp.einsum("pst,...pt->...", jnp.square(q.inverse), jnp.square(sd))
+    log_sd = jnp.log(sd).sum((-2, -1))
+    size = mean.shape[-1] * mean.shape[-2]
+    return 0.5 * (q.quadratic(mean) + trace - size) + q.half_log_determinant() - log_sd
 
 
 class Weighted(dist.Distribution):
@@ -78,31 +110,9 @@ def prior_distribution(design: Design, params: Params) -> dist.Distribution:
     root = root_of(design, params)
     if design.posterior == "time":
         covariance = jnp.einsum("pft,pfs->pts", root, root) + JITTER * jnp.eye(design.basis.n_bins)
-        return _Paths(scale_tril=jnp.linalg.cholesky(covariance))
+        return GaussianProcess(covariance)
     size = root.shape[0] * root.shape[1]
     return dist.Normal(jnp.zeros(size, root.dtype), 1.0).to_event(1)
-
-
-class _Paths(GaussianProcess):
-    """`GaussianProcess` whose latents are part of the event."""
-
-    support = constraints.independent(constraints.real_vector, 1)
-
-    def __init__(self, *, scale_tril: Array) -> None:
-        super().__init__(jnp.zeros(scale_tril.shape[:-1], scale_tril.dtype), scale_tril=scale_tril)
-        self._batch_shape, self._event_shape = (), scale_tril.shape[:-1]
-
-    def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
-        noise = jax.random.normal(key, (*sample_shape, *self._event_shape), self.scale_tril.dtype)
-        return jnp.einsum("pts,...ps->...pt", self.scale_tril, noise)
-
-    def log_prob(self, value: Array) -> Array:
-        white = jax.scipy.linalg.solve_triangular(
-            jnp.broadcast_to(self.scale_tril, (*value.shape, value.shape[-1])), value[..., None], lower=True
-        )[..., 0]
-        constant = jnp.log(jnp.diagonal(self.scale_tril, axis1=-2, axis2=-1)).sum()
-        size = value.shape[-1] * value.shape[-2]
-        return -0.5 * jnp.square(white).sum((-2, -1)) - constant - 0.5 * size * math.log(2.0 * math.pi)
 
 
 def guide_distribution(
@@ -111,7 +121,7 @@ def guide_distribution(
     """Posterior of each trial's latents, as a distribution of the site ``latents`` and bin by bin."""
     if design.posterior == "smoother":
         root = root_of(design, params)
-        rounds = design.iterations if iterations is None else iterations
+        rounds = TRAINING_ROUNDS if iterations is None else iterations
         mean, inverse, _ = smoothed(design, params, batch, root, iterations=rounds)
         return PrecisionNormal(mean, inverse), marginals(root, mean, inverse)
     from neurokit_snn.models.mmgpvae.encoders import encoded
