@@ -17,6 +17,7 @@ MODELS: dict[str, str] = {
     "PSTH": "neurokit_snn.models.psth",
     "GLM": "neurokit_snn.models.glm",
     "ReducedRankRegression": "neurokit_snn.models.reduced_rank",
+    "MMGPVAE": "neurokit_snn.models.mmgpvae.model",
     "RidgeDecoder": "neurokit_snn.models.ridge",
     "NaiveBayesDecoder": "neurokit_snn.models.naive_bayes",
     "CEBRADecoder": "neurokit_snn.models.cebra_decoder",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ import xarray as xr
 from neurokit_snn import artefact
 from neurokit_snn.errors import ModelError
 
-__all__ = ["Checkpoint"]
+__all__ = ["Checkpoint", "fingerprint"]
 
 EVERY = 20.0
 """Seconds between two writes."""
@@ -67,6 +70,14 @@ class Checkpoint:
         config = {"fingerprint": self.fingerprint, "steps": steps}
         artefact.write(self.path, kind="checkpoint", trees={"state": xr.Dataset(variables)}, config=config, overwrite=True)
         self._written = time.monotonic()
+
+
+def fingerprint(parameters: Mapping[str, Any], data: Any, seed: int) -> str:
+    """A number that differs for other hyperparameters, data or seed."""
+    found = hashlib.sha256(json.dumps({**parameters, "seed": seed}, sort_keys=True, default=str).encode())
+    for leaf in jax.tree.leaves(data):
+        found.update(np.ascontiguousarray(leaf).tobytes())
+    return found.hexdigest()
 
 
 def _plain(leaf: Any) -> np.ndarray:

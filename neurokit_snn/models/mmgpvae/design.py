@@ -11,7 +11,7 @@ import numpy as np
 from jax import Array
 
 from neurokit_snn.models.mmgpvae.behavior import Channel
-from neurokit_snn.models.mmgpvae.fourier import FourierBasis, Kernel, spectrum
+from neurokit_snn.models.mmgpvae.fourier import FourierBasis, Kernel, log_spectrum
 from neurokit_snn.models.mmgpvae.neural import AbstractNeural
 
 __all__ = ["Batch", "Design", "Fusion", "Params", "Posterior", "length_scales", "root_of"]
@@ -69,8 +69,6 @@ class Design:
         How two modalities make one posterior of a shared latent.
     closed_form
         Whether the expected neural log likelihood is taken in closed form or by quadrature, or from the sampled path.
-    iterations
-        Refinements of the neural factors in training.
     hidden
         Widths of the hidden layers of encoders and decoders.
     """
@@ -88,7 +86,6 @@ class Design:
     posterior: Posterior
     fusion: Fusion
     closed_form: bool
-    iterations: int
     hidden: tuple[int, ...]
 
     @property
@@ -149,5 +146,5 @@ def root_of(design: Design, params: Params) -> Array:
     if design.kernel == "white":
         eye = jnp.eye(design.basis.n_bins, dtype=scales.dtype)
         return jnp.broadcast_to(eye, (design.n_latents, *eye.shape))
-    density = spectrum(design.kernel, design.basis.frequencies, scales)
-    return jnp.sqrt(density)[:, :, None] * jnp.asarray(design.basis.matrix(), scales.dtype)
+    amplitude = jnp.exp(0.5 * log_spectrum(design.kernel, design.basis.frequencies, scales))
+    return amplitude[:, :, None] * jnp.asarray(design.basis.matrix(), scales.dtype)

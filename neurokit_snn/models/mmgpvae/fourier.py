@@ -21,7 +21,7 @@ from scipy.optimize import brentq
 
 from neurokit_snn.errors import ModelError
 
-__all__ = ["FourierBasis", "Kernel", "PriorWarning", "basis_for", "correlation", "spectrum"]
+__all__ = ["FourierBasis", "Kernel", "PriorWarning", "basis_for", "correlation", "log_spectrum", "spectrum"]
 
 Kernel = Literal["rbf", "matern12", "matern32", "matern52", "white"]
 
@@ -103,18 +103,23 @@ def spectrum(kernel: Kernel, frequencies: np.ndarray, length_scale: Array) -> Ar
     -------
     Array, (..., row)
     """
+    return jnp.exp(log_spectrum(kernel, frequencies, length_scale))
+
+
+def log_spectrum(kernel: Kernel, frequencies: np.ndarray, length_scale: Array) -> Array:
+    """Logarithm of `spectrum`: far frequencies of a long length scale are no more than a small number there."""
     scale = jnp.asarray(length_scale)[..., None]
     omega = jnp.asarray(frequencies, scale.dtype)
     if kernel == "white":
-        return jnp.ones(jnp.broadcast_shapes(scale.shape, omega.shape), scale.dtype)
+        return jnp.zeros(jnp.broadcast_shapes(scale.shape, omega.shape), scale.dtype)
     if kernel == "rbf":
-        return math.sqrt(2.0 * math.pi) * scale * jnp.exp(-0.5 * (omega * scale) ** 2)
+        return 0.5 * math.log(2.0 * math.pi) + jnp.log(scale) - 0.5 * (omega * scale) ** 2
     order = HALF_ORDER[kernel]
     constant = 2.0 * math.sqrt(math.pi) * math.gamma(order + 0.5) / math.gamma(order)
     folded = omega[..., None] + 2.0 * math.pi * jnp.arange(-ALIASES, ALIASES + 1, dtype=scale.dtype)
     rate = 2.0 * order / scale[..., None] ** 2
     density = constant * rate**order * (rate + folded**2) ** (-(order + 0.5))
-    return density.sum(-1)
+    return jnp.log(density.sum(-1))
 
 
 def correlation(kernel: Kernel, lag: np.ndarray, length_scale: float) -> np.ndarray:

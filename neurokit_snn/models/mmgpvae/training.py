@@ -23,7 +23,7 @@ from neurokit_snn.models.mmgpvae.checkpoint import Checkpoint
 from neurokit_snn.models.mmgpvae.design import Batch, Design, Params
 from neurokit_snn.models.mmgpvae.program import guide, model
 
-__all__ = ["Schedule", "bound_terms", "train"]
+__all__ = ["Schedule", "bound_terms", "train", "valid_bins"]
 
 CHUNK = 25
 """Most steps in one compiled call."""
@@ -124,8 +124,10 @@ def _compiled(design: Design, schedule: Schedule) -> tuple[SVI, Callable[..., An
         def one(i: Array, carry: tuple[Any, Array]) -> tuple[Any, Array]:
             state, losses = carry
             batch = _spread(batches.take(i))
-            state, loss = svi.update(state, svi.get_params(state), batch, first + i, of)
-            return state, losses.at[i].set(loss)
+            reached, loss = svi.update(state, svi.get_params(state), batch, first + i, of)
+            good = jnp.isfinite(loss) & _finite(svi.get_params(reached))
+            kept = jax.tree.map(functools.partial(_where, good), reached, state)
+            return kept, losses.at[i].set(jnp.where(good, loss, jnp.nan))
 
         return jax.lax.fori_loop(0, count, one, (state, jnp.zeros(batches.neural.shape[0])))
 
@@ -159,7 +161,7 @@ def train(
         At the first step whose loss is not finite, naming the term; the checkpoint keeps the last good state.
     """
     n_trials = data.n_trials
-    of = _Scale(jnp.asarray(float(n_trials)), jnp.asarray(max(1.0, float(_valid_bins(data)))))
+    of = _Scale(jnp.asarray(float(n_trials)), jnp.asarray(valid_bins(data)))
     order = _orders(n_trials, schedule, np.random.default_rng(seed))
     svi, run = _compiled(design, schedule)
     per_step = sum(leaf[:1].size for leaf in jax.tree.leaves(data)) * order.shape[1]
@@ -179,9 +181,11 @@ def train(
             batches = batches_at(done)
             reached, padded = run(state, batches, jnp.asarray(float(done)), jnp.asarray(count), of)
             found = np.asarray(padded)[:count]
-            bad = np.flatnonzero(~np.isfinite(found))
+            bad = np.flatnonzero(np.isnan(found))
             if bad.size:
                 state, _ = run(state, batches, jnp.asarray(float(done)), jnp.asarray(bad[0]), of)
+                if checkpoint is not None:
+                    checkpoint.keep(state, done + int(bad[0]), np.concatenate([losses, found[: bad[0]]]), last=True)
                 _refuse(design, svi.get_params(state), batches.take(int(bad[0])), done + int(bad[0]), who)
             state, done = reached, done + count
             losses = np.concatenate([losses, found])
@@ -200,22 +204,33 @@ def _orders(n_trials: int, schedule: Schedule, rng: np.random.Generator) -> np.n
     return np.concatenate([rng.permutation(n_trials)[:whole] for _ in range(epochs)]).reshape(-1, size)
 
 
+def _finite(params: Params) -> Array:
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(params)]).all()
+
+
+def _where(good: Array, new: Array, old: Array) -> Array:
+    if jnp.issubdtype(new.dtype, jax.dtypes.prng_key):
+        return jax.random.wrap_key_data(jnp.where(good, jax.random.key_data(new), jax.random.key_data(old)))
+    return jnp.where(good, new, old)
+
+
 def _refuse(design: Design, params: Params, batch: Batch, step: int, who: str) -> None:
-    """Say which parameters, or else which term of the bound, are not finite."""
-    wrong = [name for name, leaf in params.items() if not all(bool(jnp.isfinite(x).all()) for x in jax.tree.leaves(leaf))]
-    terms = bound_terms(design, params, batch, key=jax.random.key(0))
-    named = wrong or [name for name, value in terms.items() if not bool(jnp.isfinite(value).all())]
+    """Say which term of the bound is not finite at the parameters before the step, or else that its gradient is not."""
+    with numpyro.validation_enabled(False):
+        terms = bound_terms(design, params, batch, key=jax.random.key(0))
+    named = [name for name, value in terms.items() if not bool(jnp.isfinite(value).all())]
     raise ModelError(
         f"{who}: the bound is not finite at step {step}; the term is {', '.join(named) or 'its gradient'}. "
         "Look for extreme values in the data, or give more bins, fewer latents or a smaller start_weight"
     )
 
 
-def _valid_bins(data: Batch) -> float:
-    if data.neural.shape[-1]:
-        return float(np.asarray(data.neural_mask).max(-1).sum())
-    masks = [np.asarray(mask) for mask in data.behavior_mask.values()]
-    return float(np.maximum.reduce(masks).sum()) if masks else 1.0
+def valid_bins(data: Batch) -> float:
+    """Bins in which anything is observed, at least 1."""
+    valid = np.asarray(data.neural_mask).any(-1)
+    for mask in data.behavior_mask.values():
+        valid = valid | (np.asarray(mask) > 0)
+    return max(1.0, float(valid.sum()))
 
 
 def _spread(batch: Batch) -> Batch:
