@@ -53,8 +53,14 @@ def log_mean_exp(values: xr.DataArray, dim: str = "draw") -> xr.DataArray:
         return values.isel({dim: 0}, drop=True)
     highest = values.max(dim)
     shift = highest.where(np.isfinite(highest), 0.0)
+    total = _ufunc(np.exp, values - shift).sum(dim, skipna=False)
+    return _ufunc(_log, total) + shift - float(np.log(n_draws))
+
+
+def _log(values: np.ndarray) -> np.ndarray:
+    """Logarithm with -inf at 0, also where dask calls it later."""
     with np.errstate(divide="ignore"):
-        return _ufunc(np.log, _ufunc(np.exp, values - shift).sum(dim)) + shift - float(np.log(n_draws))
+        return np.asarray(np.log(values))
 
 
 class AbstractObservation(abc.ABC):

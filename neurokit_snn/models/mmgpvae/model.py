@@ -12,6 +12,7 @@ import xarray as xr
 
 from neurokit_snn.errors import ModelError
 from neurokit_snn.models.base import AbstractModel
+from neurokit_snn.models.conditioning import held_out, task_named
 from neurokit_snn.models.mmgpvae.arrays import batch_of
 from neurokit_snn.models.mmgpvae.behavior import Modality, modality_of
 from neurokit_snn.models.mmgpvae.checkpoint import fingerprint
@@ -60,7 +61,7 @@ class MMGPVAE(AbstractModel):
     length_scale
         Seconds, where the fit starts.
     length_scale_bounds
-        Seconds, between which the length scales stay; None for a third of ``length_scale`` to twice. They decide the size of
+        Seconds, between which the length scales stay; None for half of ``length_scale`` to twice. They decide the size of
         the basis: the padding of a trial is chosen from the longest.
     period
         Bins after which the Fourier basis repeats; None to choose it. A `PriorWarning` says where it is too short.
@@ -256,7 +257,7 @@ class MMGPVAE(AbstractModel):
 
     def _bounds(self) -> tuple[float, float]:
         if self.length_scale_bounds is None:
-            return self.length_scale / 3.0, self.length_scale * 2.0
+            return self.length_scale / 2.0, self.length_scale * 2.0
         low, high = self.length_scale_bounds
         return float(low), float(high)
 
@@ -336,9 +337,9 @@ class MMGPVAE(AbstractModel):
                 raise ModelError("MMGPVAE: no behaviour is among its covariates; there is nothing to decode")
             return made
         assert weights is not None
-        where = coords | {"unit": self.units_}
+        asked = held_out(visible) if task_named(task).counts == "held-in" else np.ones(self.units_.size, dtype=bool)
         made[self.design_.likelihood.variable] = neural_observation(
-            self.design_, self.params_, weights, found.draws, where
+            self.design_, self.params_, weights, found.draws, coords | {"unit": self.units_}, units=asked
         )
         return made
 
@@ -391,7 +392,8 @@ class MMGPVAE(AbstractModel):
         if self.design_.reads_neural:
             weights = self.readout_.repeated(draws)
             where = coords | {"unit": self.units_}
-            values = neural_observation(self.design_, self.params_, weights, found.draws, where).mean()
+            everyone = np.ones(self.units_.size, dtype=bool)
+            values = neural_observation(self.design_, self.params_, weights, found.draws, where, units=everyone).mean()
             is_count = self.design_.likelihood.variable == "counts"
             made["rate" if is_count else "calcium"] = values / self.bin_width_ if is_count else values
         return xr.Dataset(made)

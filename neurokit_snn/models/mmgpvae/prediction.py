@@ -6,18 +6,18 @@ import dataclasses
 import functools
 import zlib
 from collections.abc import Callable
-from typing import Any
+from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+import numpyro.distributions as dist
 import xarray as xr
 from jax import Array
 
-from neurokit_snn.models.mmgpvae.design import Batch, Design, Params
+from neurokit_snn.models.mmgpvae.design import Batch, Design, Params, root_of
 from neurokit_snn.models.mmgpvae.forecasting import forecast_paths
-from neurokit_snn.models.mmgpvae.gaussian import Paths
-from neurokit_snn.models.mmgpvae.program import guide_distribution, paths_of
+from neurokit_snn.models.mmgpvae.gaussian import PrecisionNormal
+from neurokit_snn.models.mmgpvae.program import guide_distribution
 from neurokit_snn.models.mmgpvae.segments import Segments
 
 __all__ = ["Inferred", "infer", "trial_keys"]
@@ -48,40 +48,51 @@ def _over(design: Design, n_bins: int) -> Design:
     return design.over(n_bins)
 
 
+class _Found(NamedTuple):
+    """Moments of the paths, and location and spread of what is drawn; none where the bins are drawn one by one."""
+
+    mean: Array
+    covariance: Array
+    location: Array | None
+    spread: Array | None
+
+
 @functools.lru_cache(maxsize=64)
-def _compiled(design: Design, draws: int, causal: bool) -> Callable[..., Any]:
-    def run(params: Params, batch: Batch, seeds: Array) -> tuple[Array, Array, Array]:
-        keys = jax.vmap(jax.random.key)(seeds)
+def _compiled(design: Design, causal: bool) -> Callable[[Params, Batch], _Found]:
+    def run(params: Params, batch: Batch) -> _Found:
         if causal:
-            paths = forecast_paths(design, params, batch)
-            return paths.mean, paths.covariance, _independent(paths, keys, draws)
-        posterior, paths = guide_distribution(design, params, batch, iterations=ROUNDS)
-        if not draws:
-            return paths.mean, paths.covariance, jnp.zeros((0, *paths.mean.shape), paths.mean.dtype)
-        noise = _noise(posterior, keys, draws)
-        return paths.mean, paths.covariance, paths_of(design, params, noise)
+            return _Found(*forecast_paths(design, params, batch), None, None)
+        found, paths = guide_distribution(design, params, batch, iterations=ROUNDS)
+        base = found.base_dist if isinstance(found, dist.Independent) else found
+        return _Found(*paths, base.loc, base.inverse if isinstance(base, PrecisionNormal) else base.scale)
 
     return jax.jit(run)
 
 
-def _noise(posterior: Any, keys: Array, draws: int) -> Array:
-    """Draws ``(draw, trial, ...)`` of the coefficients, each trial from its own key."""
-    base = posterior.base_dist if hasattr(posterior, "base_dist") else posterior
-    shape = base.loc.shape[1:]
-    normal = jax.vmap(lambda key: jax.random.normal(key, (draws, *shape), base.loc.dtype), out_axes=1)(keys)
-    if hasattr(base, "inverse"):
-        return base.loc + jnp.einsum("rji,drj->dri", base.inverse, normal)
-    return base.loc + base.scale * normal
-
-
-def _independent(paths: Paths, keys: Array, draws: int) -> Array:
-    """Draws ``(draw, trial, time, latent)`` bin by bin."""
-    size = paths.mean.shape[-1]
-    eye = jnp.eye(size, dtype=paths.mean.dtype)
-    values, vectors = jnp.linalg.eigh(paths.covariance + 1e-9 * eye)
-    spread = vectors * jnp.sqrt(jnp.maximum(values, 0.0))[..., None, :]
-    normal = jax.vmap(lambda key: jax.random.normal(key, (draws, *paths.mean.shape[1:])), out_axes=1)(keys)
-    return paths.mean + jnp.einsum("rtpq,drtq->drtp", spread, normal)
+def _drawn(design: Design, root: np.ndarray, found: _Found, keys: np.ndarray, draws: int) -> np.ndarray:
+    """Draws ``(draw, trial, time, latent)`` of the paths, each trial from its own key."""
+    mean = found.mean
+    made = np.empty((draws, *mean.shape), np.float32)
+    for trial, key in enumerate(keys):
+        rng = np.random.default_rng(int(key))
+        if found.location is None or found.spread is None:  # each bin by itself
+            values, vectors = np.linalg.eigh(found.covariance[trial])
+            root_of_it = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
+            noise = rng.standard_normal((draws, *mean.shape[1:]), np.float32)
+            made[:, trial] = mean[trial] + np.einsum("tpq,dtq->dtp", root_of_it, noise)
+            continue
+        location, spread = np.asarray(found.location[trial]), np.asarray(found.spread[trial])
+        noise = rng.standard_normal((draws, *location.shape), np.float32)
+        if spread.shape == location.shape:
+            coefficients = location + spread * noise
+        else:
+            coefficients = location + noise @ spread
+        if design.posterior == "time":
+            made[:, trial] = np.swapaxes(coefficients, -1, -2)
+        else:
+            shaped = coefficients.reshape(draws, *root.shape[:2])
+            made[:, trial] = np.einsum("dpf,pft->dtp", shaped, root, optimize=True)
+    return made
 
 
 def infer(
@@ -106,15 +117,16 @@ def infer(
     pieces = segments.cut(batch)
     seeds = segments.cut_keys(keys)
     inner = _over(design, segments.length)
-    run = _compiled(inner, draws, causal)
-    n_pieces = pieces.n_trials
+    run = _compiled(inner, causal)
+    root = np.asarray(root_of(inner, params)) if draws and not causal else np.zeros(0)
     parts = []
-    for first in range(0, n_pieces, BLOCK):
-        where = np.minimum(np.arange(first, first + BLOCK), n_pieces - 1)
-        found = run(params, jax.tree.map(lambda x, where=where: x[where], pieces), seeds[where])
-        kept = min(BLOCK, n_pieces - first)
-        mean, covariance, drawn = (np.asarray(x) for x in found)
-        parts.append((mean[:kept], covariance[:kept], drawn[:, :kept]))
+    for first in range(0, pieces.n_trials, BLOCK):
+        where = np.minimum(np.arange(first, first + BLOCK), pieces.n_trials - 1)
+        kept = min(BLOCK, pieces.n_trials - first)
+        whole = run(params, pieces.take(where))
+        found = jax.tree.map(lambda x, kept=kept: np.asarray(x[:kept]), whole)
+        drawn = _drawn(inner, root, found, seeds[where[:kept]], draws)
+        parts.append((found.mean, found.covariance, drawn))
     mean = segments.join(np.concatenate([p[0] for p in parts]), axis=0)
     covariance = segments.join(np.concatenate([p[1] for p in parts]), axis=0)
     drawn = segments.join(np.concatenate([p[2] for p in parts], axis=1), axis=1)

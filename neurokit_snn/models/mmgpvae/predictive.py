@@ -19,14 +19,21 @@ fill the memory."""
 
 
 def neural_observation(
-    design: Design, params: Params, weights: np.ndarray, draws: np.ndarray, coords: Mapping[str, np.ndarray]
+    design: Design,
+    params: Params,
+    weights: np.ndarray,
+    draws: np.ndarray,
+    coords: Mapping[str, np.ndarray],
+    *,
+    units: np.ndarray,
 ) -> AbstractObservation:
-    """Neural data for draws of latents ``(draw, trial, time, latent)`` and of weights ``(draw, unit, latent + 1)``."""
+    """Neural data of some ``units`` for draws of latents ``(draw, trial, time, latent)`` and of weights ``(draw, unit, latent + 1)``."""
+    weights, where = weights[:, units], dict(coords) | {"unit": coords["unit"][units]}
     read = draws[..., design.of_neural].astype(np.float64)
     linear = np.einsum("drtp,dup->drtu", read, weights[..., :-1], optimize=True) + weights[:, None, None, :, -1]
-    predictor = xr.DataArray(linear, dims=("draw", "trial", "time", "unit"), coords=dict(coords))
+    predictor = xr.DataArray(linear, dims=("draw", "trial", "time", "unit"), coords=where)
     extra = {
-        name: xr.DataArray(np.exp(np.asarray(value, np.float64)), dims="unit", coords={"unit": coords["unit"]})
+        name: xr.DataArray(np.exp(np.asarray(value, np.float64))[units], dims="unit", coords={"unit": where["unit"]})
         for name, value in params["neural_extra"].items()
     }
     return design.likelihood.observation(predictor, extra)
@@ -39,11 +46,11 @@ def behavior_observation(
     decoder, log_sd = params[f"decoder {modality.name}"], np.asarray(params[f"log_sd {modality.name}"], np.float64)
     read = draws[..., design.of_behavior]
     if modality.width <= WIDE:
-        output = np.asarray(decoder(read), np.float64)
+        output = decoder.plain(read)
         return observation(modality, output, log_sd, dict(coords))
     total, squares = 0.0, 0.0
     for one in read:  # (trial, time, latent)
-        output = np.asarray(decoder(one), np.float64)
+        output = decoder.plain(one)
         total, squares = total + output, squares + output**2
     mean = total / len(read)
     spread = np.maximum(squares / len(read) - mean**2, 0.0).mean((0, 1))

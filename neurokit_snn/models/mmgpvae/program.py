@@ -26,7 +26,7 @@ ARD_SHAPE, ARD_SCALE = 1e-3, 1e-3
 """Gamma prior of the precision of a latent's loadings, a whole column at a time: shape, and scale for each loading."""
 JITTER = 1e-3
 """Added to the variance of the prior in the time domain, where it has to be inverted."""
-TRAINING_ROUNDS = 4
+TRAINING_ROUNDS = 2
 """Natural-gradient steps of the neural factors in training."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -29,32 +28,34 @@ def initial_params(design: Design, batch: Batch, *, length_scale: float, seed: i
     seed
         Of the networks, and of the rotation of the loadings.
     """
-    keys = iter(jax.random.split(jax.random.key(seed), 4 * len(design.channels) + 8))
+    rng = np.random.default_rng(seed)
     ratio = np.log(design.longest / design.shortest)
     share = np.clip(np.log(length_scale / design.shortest) / max(ratio, 1e-9), 1e-3, 1.0 - 1e-3)
-    params: Params = {"kernel": jnp.full(design.n_latents, np.log(share / (1.0 - share)), jnp.float32)}
+    params: Params = {"kernel": jnp.asarray(np.full(design.n_latents, np.log(share / (1.0 - share))), jnp.float32)}
     latents = design.shared + design.behavior
     if design.reads_neural:
-        params |= _neural(design, batch, length_scale, np.random.default_rng(seed))
+        params |= _neural(design, batch, length_scale, rng)
         if design.posterior != "smoother":
             width = 2 * (design.neural + design.shared)
-            params["encoder neural"] = _encoder(design, design.n_units, width, next(keys))
+            params["encoder neural"] = _encoder(design, design.n_units, width, rng)
     for channel in design.channels:
         name = channel.name
-        params[f"encoder {name}"] = _encoder(design, channel.width, 2 * latents, next(keys))
+        params[f"encoder {name}"] = _encoder(design, channel.width, 2 * latents, rng)
         sizes = (latents, *design.hidden, channel.width)
-        params[f"decoder {name}"] = Perceptron(sizes, key=next(keys), gain=0.5)
+        params[f"decoder {name}"] = Perceptron(sizes, rng=rng, gain=0.5)
         one = 1 if name.startswith("stimulus_") else channel.width
-        params[f"log_sd {name}"] = jnp.zeros(one)
+        params[f"log_sd {name}"] = jnp.asarray(np.zeros(one), jnp.float32)
     if design.posterior == "fourier":
         for name in [*(["neural"] if design.reads_neural else []), *(m.name for m in design.channels)]:
             params[f"over time {name}"] = _over_time(design, length_scale)
     return params
 
 
-def _encoder(design: Design, inputs: int, outputs: int, key: jax.Array) -> Perceptron:
-    made = Perceptron((inputs, *reversed(design.hidden), outputs), key=key, gain=0.3)
-    made.biases[-1] = made.biases[-1].at[outputs // 2 :].set(ENCODER_LOG_PRECISION)
+def _encoder(design: Design, inputs: int, outputs: int, rng: np.random.Generator) -> Perceptron:
+    made = Perceptron((inputs, *reversed(design.hidden), outputs), rng=rng, gain=0.3)
+    last = np.zeros(outputs)
+    last[outputs // 2 :] = ENCODER_LOG_PRECISION
+    made.biases[-1] = jnp.asarray(last, jnp.float32)
     return made
 
 

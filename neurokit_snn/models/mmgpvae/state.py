@@ -52,7 +52,7 @@ def params_from(stored: xr.Dataset) -> Params:
         weights = [found["weights"][i] for i in range(len(found["weights"]))]
         biases = [found["biases"][i] for i in range(len(found["biases"]))]
         sizes = [weights[0].shape[0], *(w.shape[1] for w in weights)]
-        form = jax.tree.structure(Perceptron(sizes, key=jax.random.key(0)))
+        form = jax.tree.structure(Perceptron(sizes, rng=np.random.default_rng(0)))
         params[name] = jax.tree.unflatten(form, [*weights, *biases])
     return params
 

@@ -29,7 +29,7 @@ def summarised(design: Design, params: Params, batch: Batch, found: Inferred) ->
         readers[design.likelihood.variable] = lambda z: z @ loading.T
     for channel in design.channels:
         decoder = params[f"decoder {channel.name}"]
-        readers[channel.name] = lambda z, decoder=decoder: np.asarray(decoder(z[..., design.of_behavior]))
+        readers[channel.name] = lambda z, decoder=decoder: decoder.plain(z[..., design.of_behavior])
     rng = np.random.default_rng(0)
     rows = _valid_rows(batch, found)
     rows = rows[rng.choice(len(rows), size=min(MOST, len(rows)), replace=False)]

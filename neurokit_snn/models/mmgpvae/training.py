@@ -15,6 +15,7 @@ import numpyro
 import optax
 from jax import Array
 from numpyro.infer import SVI, TraceMeanField_ELBO
+from numpyro.infer.svi import SVIState
 from numpyro.optim import optax_to_numpyro
 from tqdm.auto import tqdm
 
@@ -29,7 +30,7 @@ CHUNK = 25
 """Most steps in one compiled call."""
 CHUNK_VALUES = 16_000_000
 """Most numbers that one compiled call is given."""
-RATES = {"kernel": 0.03, "neural": 0.03, "networks": 3e-3}
+RATES = {"kernel": 0.03, "neural": 0.03, "networks": 1e-2}
 """Highest learning rates: of length scales, of loadings and offsets, of networks."""
 LAST = 0.05
 """Share of the learning rate that is left at the last step."""
@@ -170,7 +171,9 @@ def train(
     def batches_at(first: int) -> Batch:
         return data.take(order[np.arange(first, first + chunk) % len(order)])
 
-    state = svi.init(jax.random.key(seed), initial, data.take(order[0]), jnp.zeros(()), of)
+    start = (jax.random.key(seed), initial, data.take(order[0]), jnp.zeros(()), of)
+    jax.eval_shape(svi.init, *start)  # notes the sites; run for real it would compile every operation by itself
+    state = SVIState(svi.optim.init(initial), None, start[0])
     done, losses = 0, np.zeros(0)
     if checkpoint is not None:
         state, done, losses = checkpoint.restored(state)
