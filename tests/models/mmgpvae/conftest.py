@@ -32,7 +32,7 @@ def make_design() -> Callable[..., Design]:
         basis = changes.pop("basis", None) or basis_for(n_bins, kernel=kernel, shortest=2.0, longest=6.0)
         known = dict(
             neural=1, shared=1, behavior=1, n_units=5, channels=(POSITION,), shortest=2.0, longest=6.0,
-            posterior="smoother", fusion="precision", closed_form=True, iterations=4, hidden=(6,),
+            posterior="smoother", fusion="precision", closed_form=True, hidden=(6,),
         )  # fmt: skip
         return Design(likelihood=likelihood, kernel=kernel, basis=basis, **(known | changes))
 
