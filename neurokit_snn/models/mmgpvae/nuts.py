@@ -124,6 +124,7 @@ def sampler(
     warmup: int,
     chains: int = 1,
     known: Mapping[str, ArrayLike] | None = None,
+    depth: int = 10,
     progress: bool = False,
 ) -> MCMC:
     """NUTS of `linear_model`: ``.run(key, prior, batch)``, which may stand inside `jax.vmap` where there is one chain.
@@ -138,13 +139,15 @@ def sampler(
         Chains, which run as one vector.
     known
         Sites that are not sampled, and their values.
+    depth
+        Most doublings of a trajectory.
     progress
         Show a bar.
     """
     program = functools.partial(linear_model, design)
     if known:
         program = numpyro.handlers.condition(program, data=dict(known))
-    kernel = NUTS(program, init_strategy=init_to_sample, target_accept_prob=0.9)
+    kernel = NUTS(program, init_strategy=init_to_sample, target_accept_prob=0.9, max_tree_depth=depth)
     return MCMC(
         kernel,
         num_warmup=warmup,

@@ -73,6 +73,8 @@ def _drawn(design: Design, root: np.ndarray, found: _Found, keys: np.ndarray, dr
     """Draws ``(draw, trial, time, latent)`` of the paths, each trial from its own key."""
     mean = found.mean
     made = np.empty((draws, *mean.shape), np.float32)
+    if not draws:
+        return made
     for trial, key in enumerate(keys):
         rng = np.random.default_rng(int(key))
         if found.location is None or found.spread is None:  # each bin by itself
