@@ -15,7 +15,9 @@ from neurokit_snn.models.mmgpvae.neural import AbstractNeural
 __all__ = ["batch_of", "neural_arrays"]
 
 
-def neural_arrays(data: xr.Dataset, likelihood: AbstractNeural, n_units: int) -> tuple[np.ndarray, np.ndarray]:
+def neural_arrays(
+    data: xr.Dataset, likelihood: AbstractNeural, n_units: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Neural values and their mask ``(trial, time, unit)``; all masked where the data hide them."""
     name = likelihood.variable
     if name not in data:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -69,7 +69,7 @@ class Modality:
     coords: dict[str, list[object]] = dataclasses.field(default_factory=dict)
     centre: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(1))
     scale: np.ndarray = dataclasses.field(default_factory=lambda: np.ones(1))
-    categories: tuple[object, ...] = ()
+    categories: tuple[float, ...] = ()
     period: float = math.nan
 
     @property
@@ -102,7 +102,13 @@ class Modality:
 
 
 def samples_of(data: xr.Dataset, name: str, who: str) -> tuple[np.ndarray, np.ndarray, Modality]:
-    """Values, which of them are valid, and a `Modality` without its scale; raises `ModelError` where there is none of the name."""
+    """Values, which of them are valid, and a `Modality` without its scale.
+
+    Raises
+    ------
+    ModelError
+        When there is neither a behaviour, a trial column nor a stimulus of that name.
+    """
     if name.startswith("stimulus_"):
         if name not in data:
             raise ModelError(f"{who}: {name} is not in the data; it holds {', '.join(map(str, data))}")
@@ -113,7 +119,11 @@ def samples_of(data: xr.Dataset, name: str, who: str) -> tuple[np.ndarray, np.nd
         valid = valid & np.isfinite(values.reshape(*lead, -1)).all(-1)
         dims = tuple(str(d) for d in frames.dims[2:])
         coords = {d: frames[d].values.tolist() for d in dims if d in frames.coords}
-        return values, valid, Modality(name=name, kind="gaussian", dims=dims, shape=values.shape[2:], coords=coords)
+        return (
+            values,
+            valid,
+            Modality(name=name, kind="gaussian", dims=dims, shape=values.shape[2:], coords=coords),
+        )
     found = covariate(data, name, who=who)
     is_column = f"behavior_{found.name}" not in data
     full = found.name if is_column else f"behavior_{found.name}"
@@ -121,15 +131,21 @@ def samples_of(data: xr.Dataset, name: str, who: str) -> tuple[np.ndarray, np.nd
         return found.values, found.valid, Modality(name=full, kind="categorical")
     if found.kind == "circular":
         if len(found.axes) != 1:
-            raise ModelError(f"{who}: {full} is circular with {len(found.axes)} axes; give each as a behaviour of its own")
+            raise ModelError(
+                f"{who}: {full} is circular with {len(found.axes)} axes; give each as a behaviour of its own"
+            )
         return found.values, found.valid, Modality(name=full, kind="circular", period=found.period)
-    dims: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
     coords = {}
     if not is_column:
-        dims = tuple(str(d) for d in data[full].dims if d not in ("trial", "time"))
-        coords = {d: data[full][d].values.tolist() for d in dims if d in data[full].coords}
-    shape = found.values.shape[2:] if dims else ()
-    return found.values, found.valid, Modality(name=full, kind="gaussian", dims=dims, shape=shape, coords=coords)
+        extra = tuple(str(d) for d in data[full].dims if d not in ("trial", "time"))
+        coords = {d: data[full][d].values.tolist() for d in extra if d in data[full].coords}
+    shape = found.values.shape[2:] if extra else ()
+    return (
+        found.values,
+        found.valid,
+        Modality(name=full, kind="gaussian", dims=extra, shape=shape, coords=coords),
+    )
 
 
 def modality_of(data: xr.Dataset, name: str, who: str) -> Modality:
@@ -145,7 +161,7 @@ def modality_of(data: xr.Dataset, name: str, who: str) -> Modality:
         raise ModelError(f"{who}: {found.name} is missing in every bin; leave it out of covariates")
     kept = values[valid]
     if found.kind == "categorical":
-        categories = tuple(np.unique(kept).tolist())
+        categories = tuple(float(c) for c in np.unique(kept))
         if len(categories) < 2:
             raise ModelError(f"{who}: {found.name} is always {categories[0]!r}; leave it out of covariates")
         return dataclasses.replace(found, categories=categories)

@@ -68,7 +68,13 @@ class Checkpoint:
             values = _plain(leaf)
             variables[f"leaf{i}"] = ([f"leaf{i}_{d}" for d in range(values.ndim)], values)
         config = {"fingerprint": self.fingerprint, "steps": steps}
-        artefact.write(self.path, kind="checkpoint", trees={"state": xr.Dataset(variables)}, config=config, overwrite=True)
+        artefact.write(
+            self.path,
+            kind="checkpoint",
+            trees={"state": xr.Dataset(variables)},
+            config=config,
+            overwrite=True,
+        )
         self._written = time.monotonic()
 
 

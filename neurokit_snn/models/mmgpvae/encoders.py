@@ -1,7 +1,8 @@
 """Amortised posteriors with a network for every modality: the published guide, and the standard GP-VAE's.
 
 ``fourier``: per-bin networks, then one learnt map over time to the coefficients for all latents of a modality (Gondur et al.,
-ICLR 2024, section 3.2). ``time``: per-bin networks alone (Pearce, AABI 2020; Fortuin et al., AISTATS 2020, without its network over time).
+ICLR 2024, section 3.2). ``time``: per-bin networks alone (Pearce, AABI 2020; Fortuin et al., AISTATS 2020, without its
+network over time).
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ def encoded(design: Design, params: Params, batch: Batch) -> tuple[Array, Array]
     parts = []
     if design.reads_neural:
         valid = batch.neural_mask.max(-1)
-        seen = params["encoder neural"](jnp.log1p(jnp.maximum(batch.neural, 0.0)) if design.likelihood.variable == "counts" else batch.neural)
+        is_count = design.likelihood.variable == "counts"
+        seen = params["encoder neural"](jnp.log1p(batch.neural) if is_count else batch.neural)
         parts.append((design.of_neural, _coefficients(design, params, "neural", seen, valid)))
     for channel in design.channels:
         valid = batch.behavior_mask[channel.name]

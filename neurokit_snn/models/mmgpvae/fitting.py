@@ -48,7 +48,9 @@ class Recipe:
         """From a good fit to fewer trials: a quarter of the steps, all weights 1."""
         weights = tuple((name, 1.0) for name, _ in self.start_weights)
         steps = max(1, self.steps // 4)
-        return Schedule(steps=steps, batch_size=self.batch_size, start_weights=weights, anneal=0.0, warmup=0.0)
+        return Schedule(
+            steps=steps, batch_size=self.batch_size, start_weights=weights, anneal=0.0, warmup=0.0
+        )
 
 
 def fitted(
@@ -80,7 +82,9 @@ def fitted(
         For messages.
     """
 
-    def run(name: str, start: Params, trials: Batch, schedule: Schedule, number: int) -> tuple[Params, np.ndarray]:
+    def run(
+        name: str, start: Params, trials: Batch, schedule: Schedule, number: int
+    ) -> tuple[Params, np.ndarray]:
         where = None if resume is None else Checkpoint(resume / f"{name}.nk", fingerprint=mark)
         return train(
             design,
@@ -101,7 +105,9 @@ def fitted(
     held = np.arange(data.n_trials) % HELD_OUT == HELD_OUT - 1
     if not held.any():
         held[-1] = data.n_trials > 1
-    inside, outside = (data.take(np.flatnonzero(keep)) for keep in ((~held, held) if held.any() else (~held, ~held)))
+    inside, outside = (
+        data.take(np.flatnonzero(keep)) for keep in ((~held, held) if held.any() else (~held, ~held))
+    )
     found = []
     for number in range(recipe.restarts):
         start = initial_params(design, inside, length_scale=recipe.length_scale, seed=seed + 1000 * number)

@@ -9,7 +9,7 @@ multiply, so their precisions add and a missing one contributes nothing. The pro
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,10 @@ __all__ = ["Factors", "Paths", "PrecisionNormal", "inverse_factor", "marginals",
 
 
 class Factors(NamedTuple):
-    """Gaussian factors of the latents of each bin: ``linear (trial, time, latent)``, ``precision (trial, time, latent, latent)``."""
+    """Gaussian factors of the latents of each bin.
+
+    ``linear (trial, time, latent)`` and ``precision (trial, time, latent, latent)``.
+    """
 
     linear: Array
     precision: Array
@@ -76,18 +79,23 @@ class PrecisionNormal(dist.Distribution):
     """
 
     support = constraints.real_vector
-    reparametrized_params = ["loc", "inverse"]
-    arg_constraints = {"loc": constraints.real_vector, "inverse": constraints.lower_cholesky}
+    reparametrized_params: ClassVar[list[str]] = ["loc", "inverse"]
+    arg_constraints: ClassVar[dict[str, Any]] = {
+        "loc": constraints.real_vector,
+        "inverse": constraints.lower_cholesky,
+    }
 
     def __init__(self, loc: Array, inverse: Array, *, validate_args: bool | None = None) -> None:
         self.loc, self.inverse = loc, inverse
         super().__init__(loc.shape[:-1], loc.shape[-1:], validate_args=validate_args)
 
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
+        """Draws with a derivative by location and factor."""
         noise = jax.random.normal(key, (*sample_shape, *self.loc.shape), self.loc.dtype)
         return self.loc + jnp.einsum("...ji,...j->...i", self.inverse, noise)
 
     def log_prob(self, value: Array) -> Array:
+        """Log density of coefficients."""
         inverse = jnp.broadcast_to(self.inverse, (*value.shape, value.shape[-1]))
         white = solve_triangular(inverse, (value - self.loc)[..., None], lower=True, trans=1)[..., 0]
         size = value.shape[-1]
@@ -101,7 +109,7 @@ class PrecisionNormal(dist.Distribution):
 
 
 @dispatch(PrecisionNormal, dist.Independent)
-def kl_divergence(p: PrecisionNormal, q: dist.Independent) -> Array:  # type: ignore[no-untyped-def]
+def kl_divergence(p: PrecisionNormal, q: dist.Independent) -> Array:
     """``KL(N(m, Q^-1) || N(0, I)) = (tr Q^-1 + m'm - D + log|Q|) / 2``; q must be standard normal, as the prior here is."""
     trace = jnp.square(p.inverse).sum((-2, -1))
     size = p.loc.shape[-1]

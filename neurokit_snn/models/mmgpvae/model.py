@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import jax
 import numpy as np
 import xarray as xr
 
@@ -23,7 +22,7 @@ from neurokit_snn.models.mmgpvae.neural import LIKELIHOODS
 from neurokit_snn.models.mmgpvae.prediction import Inferred, infer, trial_keys
 from neurokit_snn.models.mmgpvae.predictive import behavior_observation, neural_observation
 from neurokit_snn.models.mmgpvae.readout import Readout, loading_posterior
-from neurokit_snn.models.mmgpvae.segments import CONTEXT, LONGEST, segmented
+from neurokit_snn.models.mmgpvae.segments import CONTEXT, segmented
 from neurokit_snn.models.mmgpvae.state import modalities_from, modalities_state, params_from, params_state
 from neurokit_snn.models.mmgpvae.summaries import summarised
 from neurokit_snn.models.observations import AbstractObservation, Space
@@ -199,7 +198,9 @@ class MMGPVAE(AbstractModel):
             likelihood = LIKELIHOODS[self.likelihood]
             mask = np.asarray(batch.neural_mask) > 0
             if not mask.any():
-                raise ModelError(f"{who}: {likelihood.variable} is masked in every bin; there is nothing to fit")
+                raise ModelError(
+                    f"{who}: {likelihood.variable} is masked in every bin; there is nothing to fit"
+                )
             likelihood.check(np.asarray(batch.neural), mask, who)
         pieces = segmented(batch)
         self.design_ = self._design(pieces.neural.shape[1])
@@ -279,7 +280,9 @@ class MMGPVAE(AbstractModel):
             plain = name.removeprefix("behavior_")
             value = float(self.start_weight.get(name, self.start_weight.get(plain, 1.0)))
         if not 0 < value <= 1:
-            raise ModelError(f"MMGPVAE.fit: start_weight of {name} is {value}; give a number above 0, at most 1")
+            raise ModelError(
+                f"MMGPVAE.fit: start_weight of {name} is {value}; give a number above 0, at most 1"
+            )
         return value
 
     def _design(self, n_bins: int) -> Design:
@@ -289,7 +292,7 @@ class MMGPVAE(AbstractModel):
             neural=int(self.neural),
             shared=int(self.shared),
             behavior=int(self.behavior),
-            likelihood=LIKELIHOODS[self.likelihood],  # type: ignore[index]
+            likelihood=LIKELIHOODS[self.likelihood],
             n_units=self.units_.size,
             channels=tuple(m.channel for m in self.modalities_),
             kernel=self.kernel,  # type: ignore[arg-type]
@@ -303,8 +306,10 @@ class MMGPVAE(AbstractModel):
         )
 
     def _batch(self, data: xr.Dataset, who: str) -> Batch:
-        likelihood = LIKELIHOODS[self.likelihood]  # type: ignore[index]
-        return batch_of(data, likelihood=likelihood, n_units=self.units_.size, modalities=self.modalities_, who=who)
+        likelihood = LIKELIHOODS[self.likelihood]
+        return batch_of(
+            data, likelihood=likelihood, n_units=self.units_.size, modalities=self.modalities_, who=who
+        )
 
     def _inferred(self, batch: Batch, keys: np.ndarray, *, draws: int, causal: bool = False) -> Inferred:
         n_bins = batch.neural.shape[1]
@@ -314,7 +319,9 @@ class MMGPVAE(AbstractModel):
                 f"{n_bins}; use posterior='smoother'"
             )
         if causal and self.design_.posterior != "smoother":
-            raise ModelError(f"MMGPVAE: posterior {self.design_.posterior!r} cannot forecast; use posterior='smoother'")
+            raise ModelError(
+                f"MMGPVAE: posterior {self.design_.posterior!r} cannot forecast; use posterior='smoother'"
+            )
         return infer(self.design_, self.params_, batch, keys=keys, draws=draws, causal=causal)
 
     # ---- predict -----------------------------------------------------------------------------------------------
@@ -332,12 +339,18 @@ class MMGPVAE(AbstractModel):
         if task == "decode":
             for modality in self.modalities_:
                 if modality.name.startswith("behavior_"):
-                    made[modality.name] = behavior_observation(self.design_, self.params_, modality, found.draws, coords)
+                    made[modality.name] = behavior_observation(
+                        self.design_, self.params_, modality, found.draws, coords
+                    )
             if not made:
                 raise ModelError("MMGPVAE: no behaviour is among its covariates; there is nothing to decode")
             return made
         assert weights is not None
-        asked = held_out(visible) if task_named(task).counts == "held-in" else np.ones(self.units_.size, dtype=bool)
+        asked = (
+            held_out(visible)
+            if task_named(task).counts == "held-in"
+            else np.ones(self.units_.size, dtype=bool)
+        )
         made[self.design_.likelihood.variable] = neural_observation(
             self.design_, self.params_, weights, found.draws, coords | {"unit": self.units_}, units=asked
         )
@@ -364,13 +377,19 @@ class MMGPVAE(AbstractModel):
         self._check_fitted()
         found = self._inferred(self._batch(data, "MMGPVAE.latents"), trial_keys(data, seed), draws=draws)
         labels, blocks = self.design_.labels()
-        coords = {"trial": data["trial"].values, "time": data["time"].values, "latent": labels, "block": ("latent", blocks)}
+        coords = {
+            "trial": data["trial"].values,
+            "time": data["time"].values,
+            "latent": labels,
+            "block": ("latent", blocks),
+        }
         dims = ("trial", "time", "latent")
         if draws:
             return xr.Dataset({"latents": (("draw", *dims), found.draws.astype(np.float64))}, coords=coords)
         sd = np.sqrt(np.maximum(np.diagonal(found.covariance, axis1=-2, axis2=-1), 0.0))
         return xr.Dataset(
-            {"latents": (dims, found.mean.astype(np.float64)), "latents_sd": (dims, sd.astype(np.float64))}, coords=coords
+            {"latents": (dims, found.mean.astype(np.float64)), "latents_sd": (dims, sd.astype(np.float64))},
+            coords=coords,
         )
 
     def reconstruct(self, data: xr.Dataset, *, draws: int = 20, seed: int = 0) -> xr.Dataset:
@@ -387,13 +406,16 @@ class MMGPVAE(AbstractModel):
         found = self._inferred(batch, trial_keys(data, seed), draws=draws)
         coords = {name: data[name].values for name in ("trial", "time")}
         made = {
-            m.name: behavior_observation(self.design_, self.params_, m, found.draws, coords).mean() for m in self.modalities_
+            m.name: behavior_observation(self.design_, self.params_, m, found.draws, coords).mean()
+            for m in self.modalities_
         }
         if self.design_.reads_neural:
             weights = self.readout_.repeated(draws)
             where = coords | {"unit": self.units_}
             everyone = np.ones(self.units_.size, dtype=bool)
-            values = neural_observation(self.design_, self.params_, weights, found.draws, where, units=everyone).mean()
+            values = neural_observation(
+                self.design_, self.params_, weights, found.draws, where, units=everyone
+            ).mean()
             is_count = self.design_.likelihood.variable == "counts"
             made["rate" if is_count else "calcium"] = values / self.bin_width_ if is_count else values
         return xr.Dataset(made)
@@ -429,7 +451,8 @@ class MMGPVAE(AbstractModel):
         Returns
         -------
         Dataset
-            Scalars in nats per valid bin: ``neural``, each behaviour, ``latents`` (minus the divergence from the prior) and their sum
+            Scalars in nats per valid bin: ``neural``, each behaviour, ``latents`` (minus the divergence from the prior), and
+            their sum
             ``elbo``. Behaviours are in standardised units.
         """
         self._check_fitted()
@@ -441,8 +464,12 @@ class MMGPVAE(AbstractModel):
     def _posterior(self) -> xr.DataTree:
         """Loadings and offsets, from the Gaussian approximation at their fitted values."""
         if not self.design_.reads_neural:
-            raise ModelError("MMGPVAE: a model of behaviour alone keeps no posterior of parameters; see latents(draws=)")
-        values = self.readout_.draws(POSTERIOR_DRAWS, np.random.default_rng(self.seed_))  # (draw, unit, latent + 1)
+            raise ModelError(
+                "MMGPVAE: a model of behaviour alone keeps no posterior of parameters; see latents(draws=)"
+            )
+        values = self.readout_.draws(
+            POSTERIOR_DRAWS, np.random.default_rng(self.seed_)
+        )  # (draw, unit, latent + 1)
         labels, _ = self.design_.labels()
         return draws_tree(
             {"loading": (("unit", "latent"), values[..., :-1]), "offset": (("unit",), values[..., -1])},

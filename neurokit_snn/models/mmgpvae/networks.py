@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import equinox as eqx
@@ -30,9 +31,12 @@ class Perceptron(eqx.Module):
     biases: list[Array]
 
     def __init__(self, sizes: Sequence[int], *, rng: np.random.Generator, gain: float = 1.0) -> None:
-        pairs = list(zip(sizes[:-1], sizes[1:], strict=True))
+        pairs = list(itertools.pairwise(sizes))
         last = len(pairs) - 1
-        made = [rng.standard_normal(pair) * ((gain if i == last else 1.0) / np.sqrt(pair[0])) for i, pair in enumerate(pairs)]
+        made = [
+            rng.standard_normal(pair) * ((gain if i == last else 1.0) / np.sqrt(pair[0]))
+            for i, pair in enumerate(pairs)
+        ]
         self.weights = [jnp.asarray(weight, jnp.float32) for weight in made]
         self.biases = [jnp.asarray(np.zeros(outputs), jnp.float32) for _, outputs in pairs]
 

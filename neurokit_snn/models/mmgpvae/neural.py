@@ -9,7 +9,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import math
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +33,10 @@ __all__ = ["LIKELIHOODS", "AbstractNeural"]
 NODES = 20
 CEILING = 12.0
 """Largest linear predictor that is exponentiated: more than a hundred thousand spikes in a bin."""
+
+
+def _mean(predictor: xr.DataArray) -> xr.DataArray:
+    return xr.apply_ufunc(np.exp, predictor.clip(max=CEILING))
 
 
 def _exp(value: Array) -> Array:
@@ -87,11 +91,12 @@ class AbstractNeural(abc.ABC):
         self, values: Array, mean: Array, variance: Array, extra: dict[str, Array]
     ) -> tuple[Array, Array]:
         """Derivative of `expected` by the mean, and minus twice that by the variance, which is the factor's precision."""
-        by_mean, by_variance = jax.grad(lambda m, v: self.expected(values, m, v, extra).sum(), argnums=(0, 1))(
-            mean, variance
-        )
+        by_mean, by_variance = jax.grad(
+            lambda m, v: self.expected(values, m, v, extra).sum(), argnums=(0, 1)
+        )(mean, variance)
         return by_mean, jnp.maximum(-2.0 * by_variance, 0.0)
 
+    @abc.abstractmethod
     def check(self, values: np.ndarray, mask: np.ndarray, who: str) -> None:
         """Refuse values that have no probability under this likelihood."""
 
@@ -128,7 +133,7 @@ class PoissonNeural(AbstractNeural):
         return _exp(predictor)
 
     def observation(self, predictor: xr.DataArray, extra: dict[str, xr.DataArray]) -> AbstractObservation:
-        return Poisson(rate_per_bin=np.exp(predictor.clip(max=CEILING)))
+        return Poisson(rate_per_bin=_mean(predictor))
 
     def start(self, values: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         return _counts_start(values, mask), {}
@@ -141,7 +146,9 @@ class PoissonNeural(AbstractNeural):
 
     def check(self, values: np.ndarray, mask: np.ndarray, who: str) -> None:
         wrong = mask & ((values < 0) | (values != np.round(values)))
-        _refuse(values, wrong, who, "give whole numbers of 0 or more, or likelihood='gaussian'", self.variable)
+        _refuse(
+            values, wrong, who, "give whole numbers of 0 or more, or likelihood='gaussian'", self.variable
+        )
 
 
 class NegativeBinomialNeural(PoissonNeural):
@@ -160,8 +167,7 @@ class NegativeBinomialNeural(PoissonNeural):
     slopes = AbstractNeural.slopes
 
     def observation(self, predictor: xr.DataArray, extra: dict[str, xr.DataArray]) -> AbstractObservation:
-        mean = np.exp(predictor.clip(max=CEILING))
-        return NegativeBinomial(mean_per_bin=mean, concentration=extra["concentration"])
+        return NegativeBinomial(mean_per_bin=_mean(predictor), concentration=extra["concentration"])
 
     def start(self, values: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         return _counts_start(values, mask), {"concentration": np.full(values.shape[-1], math.log(5.0))}
@@ -204,7 +210,9 @@ class GaussianNeural(AbstractNeural):
         return values
 
     def check(self, values: np.ndarray, mask: np.ndarray, who: str) -> None:
-        _refuse(values, mask & ~np.isfinite(values), who, "give finite numbers or mask the bin", self.variable)
+        _refuse(
+            values, mask & ~np.isfinite(values), who, "give finite numbers or mask the bin", self.variable
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -274,7 +282,7 @@ class ZeroInflatedGammaNeural(AbstractNeural):
         _refuse(values, mask & ~(values >= 0), who, "deconvolved calcium is 0 or more", self.variable)
 
 
-LIKELIHOODS: dict[Literal["poisson", "negative_binomial", "gaussian", "zero_inflated_gamma"], AbstractNeural] = {
+LIKELIHOODS: dict[str, AbstractNeural] = {
     "poisson": PoissonNeural(),
     "negative_binomial": NegativeBinomialNeural(),
     "gaussian": GaussianNeural(),

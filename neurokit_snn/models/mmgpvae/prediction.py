@@ -30,7 +30,10 @@ BLOCK = 16
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Inferred:
-    """Latents of every trial: ``mean (trial, time, latent)``, ``covariance (trial, time, latent, latent)``, ``draws (draw, trial, time, latent)``."""
+    """Latents of every trial.
+
+    ``mean (trial, time, latent)``, ``covariance (trial, time, latent, latent)`` and ``draws (draw, trial, time, latent)``.
+    """
 
     mean: np.ndarray
     covariance: np.ndarray
@@ -40,7 +43,9 @@ class Inferred:
 def trial_keys(data: xr.Dataset, seed: int) -> np.ndarray:
     """A number for each trial by its label and start: draws do not depend on which trials are asked for together."""
     labels = zip(data["trial"].values.tolist(), data["trial_start"].values.tolist(), strict=True)
-    return np.array([zlib.crc32(f"{seed}|{trial}|{start!r}".encode()) for trial, start in labels], dtype=np.uint32)
+    return np.array(
+        [zlib.crc32(f"{seed}|{trial}|{start!r}".encode()) for trial, start in labels], dtype=np.uint32
+    )
 
 
 @functools.lru_cache(maxsize=64)
@@ -85,10 +90,8 @@ def _drawn(design: Design, root: np.ndarray, found: _Found, keys: np.ndarray, dr
             continue
         location, spread = np.asarray(found.location[trial]), np.asarray(found.spread[trial])
         noise = rng.standard_normal((draws, *location.shape), np.float32)
-        if spread.shape == location.shape:
-            coefficients = location + spread * noise
-        else:
-            coefficients = location + noise @ spread
+        apart = spread.shape == location.shape  # else the inverse factor of their precision
+        coefficients = location + (spread * noise if apart else noise @ spread)
         if design.posterior == "time":
             made[:, trial] = np.swapaxes(coefficients, -1, -2)
         else:

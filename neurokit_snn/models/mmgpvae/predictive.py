@@ -27,13 +27,20 @@ def neural_observation(
     *,
     units: np.ndarray,
 ) -> AbstractObservation:
-    """Neural data of some ``units`` for draws of latents ``(draw, trial, time, latent)`` and of weights ``(draw, unit, latent + 1)``."""
+    """Neural data of some ``units``, a mask.
+
+    Draws of latents are ``(draw, trial, time, latent)``, those of weights ``(draw, unit, latent + 1)``.
+    """
     weights, where = weights[:, units], dict(coords) | {"unit": coords["unit"][units]}
     read = draws[..., design.of_neural].astype(np.float64)
-    linear = np.einsum("drtp,dup->drtu", read, weights[..., :-1], optimize=True) + weights[:, None, None, :, -1]
+    linear = (
+        np.einsum("drtp,dup->drtu", read, weights[..., :-1], optimize=True) + weights[:, None, None, :, -1]
+    )
     predictor = xr.DataArray(linear, dims=("draw", "trial", "time", "unit"), coords=where)
     extra = {
-        name: xr.DataArray(np.exp(np.asarray(value, np.float64))[units], dims="unit", coords={"unit": where["unit"]})
+        name: xr.DataArray(
+            np.exp(np.asarray(value, np.float64))[units], dims="unit", coords={"unit": where["unit"]}
+        )
         for name, value in params["neural_extra"].items()
     }
     return design.likelihood.observation(predictor, extra)
@@ -43,12 +50,15 @@ def behavior_observation(
     design: Design, params: Params, modality: Modality, draws: np.ndarray, coords: Mapping[str, np.ndarray]
 ) -> AbstractObservation:
     """A behaviour for draws of latents ``(draw, trial, time, latent)``; wide ones with their spread in the scale."""
-    decoder, log_sd = params[f"decoder {modality.name}"], np.asarray(params[f"log_sd {modality.name}"], np.float64)
+    decoder, log_sd = (
+        params[f"decoder {modality.name}"],
+        np.asarray(params[f"log_sd {modality.name}"], np.float64),
+    )
     read = draws[..., design.of_behavior]
     if modality.width <= WIDE:
         output = decoder.plain(read)
         return observation(modality, output, log_sd, dict(coords))
-    total, squares = 0.0, 0.0
+    total, squares = np.zeros(1), np.zeros(1)
     for one in read:  # (trial, time, latent)
         output = decoder.plain(one)
         total, squares = total + output, squares + output**2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -40,8 +40,10 @@ class GaussianProcess(dist.Distribution):
     """
 
     support = constraints.independent(constraints.real_vector, 1)
-    reparametrized_params = ["covariance"]
-    arg_constraints = {"covariance": constraints.independent(constraints.positive_definite, 1)}
+    reparametrized_params: ClassVar[list[str]] = ["covariance"]
+    arg_constraints: ClassVar[dict[str, Any]] = {
+        "covariance": constraints.independent(constraints.positive_definite, 1)
+    }
 
     def __init__(self, covariance: Array, *, validate_args: bool | None = None) -> None:
         self.covariance = covariance
@@ -49,13 +51,17 @@ class GaussianProcess(dist.Distribution):
         super().__init__((), covariance.shape[:-1], validate_args=validate_args)
 
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
+        """Paths with a derivative by location and covariance."""
         noise = jax.random.normal(key, (*sample_shape, *self.event_shape), self.covariance.dtype)
         factor = self.covariance @ jnp.swapaxes(self.inverse, -1, -2)  # L = K R', for K = L L' and R = L^-1
         return jnp.einsum("pts,...ps->...pt", factor, noise)
 
     def log_prob(self, value: Array) -> Array:
+        """Log density of paths ``(..., latent, time)``."""
         size = value.shape[-1] * value.shape[-2]
-        return -0.5 * self.quadratic(value) - self.half_log_determinant() - 0.5 * size * math.log(2.0 * math.pi)
+        return (
+            -0.5 * self.quadratic(value) - self.half_log_determinant() - 0.5 * size * math.log(2.0 * math.pi)
+        )
 
     def quadratic(self, value: Array) -> Array:
         """Squared length of whitened paths, summed over bins and latents."""
@@ -67,7 +73,7 @@ class GaussianProcess(dist.Distribution):
 
 
 @dispatch(dist.Independent, GaussianProcess)
-def kl_divergence(p: dist.Independent, q: GaussianProcess) -> Array:  # type: ignore[no-untyped-def]
+def kl_divergence(p: dist.Independent, q: GaussianProcess) -> Array:
     """``KL`` of independent normals ``(..., latent, time)`` from Gaussian processes, summed over bins and latents."""
     mean, sd = p.base_dist.loc, p.base_dist.scale
     trace = jnp.einsum("pst,...pt->...", jnp.square(q.inverse), jnp.square(sd))
@@ -174,7 +180,13 @@ def log_ard(weights: Array) -> Array:
 
 
 def model(
-    design: Design, initial: Params, batch: Batch, *, n_trials: Array | int, weights: dict[str, Any], marginal: bool = False
+    design: Design,
+    initial: Params,
+    batch: Batch,
+    *,
+    n_trials: Array | int,
+    weights: dict[str, Any],
+    marginal: bool = False,
 ) -> None:
     """Latents, then neural data and behaviour given them.
 
@@ -202,7 +214,11 @@ def model(
         paths = paths_of(design, params, coefficients)
         if design.reads_neural and not marginal:
             with weighted(weights["neural"]):
-                numpyro.sample("neural", Weighted(log_neural(design, params, batch, paths)), obs=jnp.zeros(batch.n_trials))
+                numpyro.sample(
+                    "neural",
+                    Weighted(log_neural(design, params, batch, paths)),
+                    obs=jnp.zeros(batch.n_trials),
+                )
         for channel in design.channels:
             likelihood = log_behavior(design, params, batch, paths, channel)
             with weighted(weights[channel.name]):
@@ -210,7 +226,13 @@ def model(
 
 
 def guide(
-    design: Design, initial: Params, batch: Batch, *, n_trials: Array | int, weights: dict[str, Any], marginal: bool = False
+    design: Design,
+    initial: Params,
+    batch: Batch,
+    *,
+    n_trials: Array | int,
+    weights: dict[str, Any],
+    marginal: bool = False,
 ) -> None:
     """Amortised posterior of the latents; with ``marginal`` also the expected log likelihood of the neural data."""
     params = parameters(initial)
@@ -222,5 +244,6 @@ def guide(
             expected = log_neural(design, params, batch, paths)
             with weighted(weights["neural"]):
                 # NumPyro subtracts what is observed in a guide.
-                numpyro.sample("neural", Weighted(-expected), obs=jnp.zeros(batch.n_trials), infer={"is_auxiliary": True})
-
+                numpyro.sample(
+                    "neural", Weighted(-expected), obs=jnp.zeros(batch.n_trials), infer={"is_auxiliary": True}
+                )

@@ -35,7 +35,10 @@ class Readout:
     def state(self) -> xr.Dataset:
         """As a dataset; see `from_state`."""
         return xr.Dataset(
-            {"mean": (("unit", "weight"), self.mean), "covariance": (("unit", "weight", "weight_"), self.covariance)}
+            {
+                "mean": (("unit", "weight"), self.mean),
+                "covariance": (("unit", "weight", "weight_"), self.covariance),
+            }
         )
 
     @classmethod

@@ -31,7 +31,9 @@ def segmented(batch: Batch) -> Batch:
         return np.pad(values, more).reshape(-1, length, *values.shape[2:])
 
     made = jax.tree.map(cut, batch)
-    kept = made.neural_mask.any((1, 2)) | np.any([m.any(1) for m in made.behavior_mask.values()] or [False], axis=0)
+    kept = made.neural_mask.any((1, 2)) | np.any(
+        [m.any(1) for m in made.behavior_mask.values()] or [False], axis=0
+    )
     return made.take(np.flatnonzero(kept))
 
 

@@ -31,7 +31,9 @@ def initial_params(design: Design, batch: Batch, *, length_scale: float, seed: i
     rng = np.random.default_rng(seed)
     ratio = np.log(design.longest / design.shortest)
     share = np.clip(np.log(length_scale / design.shortest) / max(ratio, 1e-9), 1e-3, 1.0 - 1e-3)
-    params: Params = {"kernel": jnp.asarray(np.full(design.n_latents, np.log(share / (1.0 - share))), jnp.float32)}
+    params: Params = {
+        "kernel": jnp.asarray(np.full(design.n_latents, np.log(share / (1.0 - share))), jnp.float32)
+    }
     latents = design.shared + design.behavior
     if design.reads_neural:
         params |= _neural(design, batch, length_scale, rng)

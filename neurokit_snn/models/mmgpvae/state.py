@@ -31,7 +31,8 @@ def params_state(params: Params) -> xr.Dataset:
             flat[name] = np.asarray(value)
     empty = [name for name, value in params.items() if isinstance(value, dict) and not value]
     return xr.Dataset(
-        {k: ([f"{k}.{d}" for d in range(x.ndim)], x) for k, x in flat.items()}, attrs={"empty": json.dumps(empty)}
+        {k: ([f"{k}.{d}" for d in range(x.ndim)], x) for k, x in flat.items()},
+        attrs={"empty": json.dumps(empty)},
     )
 
 

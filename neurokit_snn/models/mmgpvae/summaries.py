@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
 import xarray as xr
 
 from neurokit_snn.models.mmgpvae.design import Batch, Design, Params
+from neurokit_snn.models.mmgpvae.networks import Perceptron
 from neurokit_snn.models.mmgpvae.prediction import Inferred
 
 __all__ = ["summarised"]
@@ -29,7 +31,7 @@ def summarised(design: Design, params: Params, batch: Batch, found: Inferred) ->
         readers[design.likelihood.variable] = lambda z: z @ loading.T
     for channel in design.channels:
         decoder = params[f"decoder {channel.name}"]
-        readers[channel.name] = lambda z, decoder=decoder: decoder.plain(z[..., design.of_behavior])
+        readers[channel.name] = functools.partial(_decoded, decoder, design.of_behavior)
     rng = np.random.default_rng(0)
     rows = _valid_rows(batch, found)
     rows = rows[rng.choice(len(rows), size=min(MOST, len(rows)), replace=False)]
@@ -40,7 +42,9 @@ def summarised(design: Design, params: Params, batch: Batch, found: Inferred) ->
     for name, reader in readers.items():
         base = reader(rows)
 
-        def effect(chosen: np.ndarray, reader: Callable[[np.ndarray], np.ndarray] = reader, base: np.ndarray = base) -> float:
+        def effect(
+            chosen: np.ndarray, reader: Callable[[np.ndarray], np.ndarray] = reader, base: np.ndarray = base
+        ) -> float:
             return float(np.square(base - reader(np.where(chosen, anew, rows))).mean() / 2.0)
 
         each = [np.sqrt(effect(np.arange(design.n_latents) == p)) for p in range(design.n_latents)]
@@ -55,6 +59,10 @@ def summarised(design: Design, params: Params, batch: Batch, found: Inferred) ->
         },
         coords={"modality": list(readers), "part": ["private", "shared"]},
     )
+
+
+def _decoded(decoder: Perceptron, read: slice, latents: np.ndarray) -> np.ndarray:
+    return decoder.plain(latents[..., read])
 
 
 def _valid_rows(batch: Batch, found: Inferred) -> np.ndarray:

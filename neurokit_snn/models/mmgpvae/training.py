@@ -69,7 +69,13 @@ class Schedule:
 
 def _group(path: tuple[Any, ...], _: Any) -> str:
     name = str(path[0].key)
-    return name if name == "kernel" else "neural" if name in ("loading", "offset", "neural_extra") else "networks"
+    return (
+        name
+        if name == "kernel"
+        else "neural"
+        if name in ("loading", "offset", "neural_extra")
+        else "networks"
+    )
 
 
 def optimiser(schedule: Schedule) -> Any:
@@ -79,7 +85,9 @@ def optimiser(schedule: Schedule) -> Any:
         rise = max(1, round(0.03 * schedule.steps))
         wait = round(schedule.warmup * schedule.steps) if group == "kernel" else 0
         top = RATES[group]
-        body = optax.warmup_cosine_decay_schedule(0.0, top, rise, max(rise + 1, schedule.steps - wait), LAST * top)
+        body = optax.warmup_cosine_decay_schedule(
+            0.0, top, rise, max(rise + 1, schedule.steps - wait), LAST * top
+        )
         return optax.join_schedules([optax.constant_schedule(0.0), body], [wait])
 
     groups = {group: optax.adam(rate(group), b2=0.99) for group in RATES}
@@ -90,7 +98,10 @@ def optimiser(schedule: Schedule) -> Any:
 def bound_terms(
     design: Design, params: Params, batch: Batch, *, key: Array, particles: int = 1
 ) -> dict[str, Array]:
-    """Terms of the evidence lower bound of these trials, nats: ``neural``, each behaviour, and ``latents`` (minus the divergence)."""
+    """Terms of the evidence lower bound of these trials, nats.
+
+    ``neural``, each behaviour, and ``latents``, which is minus the divergence of the posterior from the prior.
+    """
     ones = {"latents": 1.0, "neural": 1.0} | {channel.name: 1.0 for channel in design.channels}
     arguments = {"n_trials": batch.n_trials, "weights": ones, "marginal": design.closed_form}
     loss = TraceMeanField_ELBO(num_particles=particles, sum_sites=False)
@@ -114,7 +125,9 @@ def _compiled(design: Design, schedule: Schedule) -> tuple[SVI, Callable[..., An
         def scaled(initial: Params, batch: Batch, step: Array, of: _Scale) -> None:
             with numpyro.handlers.scale(scale=1.0 / of.n_bins):
                 weights = schedule.weights(step)
-                program(design, initial, batch, n_trials=of.n_trials, weights=weights, marginal=design.closed_form)
+                program(
+                    design, initial, batch, n_trials=of.n_trials, weights=weights, marginal=design.closed_form
+                )
 
         return scaled
 
@@ -172,12 +185,16 @@ def train(
         return data.take(order[np.arange(first, first + chunk) % len(order)])
 
     start = (jax.random.key(seed), initial, data.take(order[0]), jnp.zeros(()), of)
-    jax.eval_shape(svi.init, *start)  # notes the sites; run for real it would compile every operation by itself
+    jax.eval_shape(
+        svi.init, *start
+    )  # notes the sites; run for real it would compile every operation by itself
     state = SVIState(svi.optim.init(initial), None, start[0])
     done, losses = 0, np.zeros(0)
     if checkpoint is not None:
         state, done, losses = checkpoint.restored(state)
-    bar = tqdm(total=schedule.steps, initial=done, desc=description, unit="step", disable=not progress, leave=False)
+    bar = tqdm(
+        total=schedule.steps, initial=done, desc=description, unit="step", disable=not progress, leave=False
+    )
     with bar:
         while done < schedule.steps:
             count = min(chunk, schedule.steps - done)
@@ -188,7 +205,9 @@ def train(
             if bad.size:
                 state, _ = run(state, batches, jnp.asarray(float(done)), jnp.asarray(bad[0]), of)
                 if checkpoint is not None:
-                    checkpoint.keep(state, done + int(bad[0]), np.concatenate([losses, found[: bad[0]]]), last=True)
+                    checkpoint.keep(
+                        state, done + int(bad[0]), np.concatenate([losses, found[: bad[0]]]), last=True
+                    )
                 _refuse(design, svi.get_params(state), batches.take(int(bad[0])), done + int(bad[0]), who)
             state, done = reached, done + count
             losses = np.concatenate([losses, found])

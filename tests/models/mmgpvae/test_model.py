@@ -17,7 +17,13 @@ from neurokit_snn.models.mmgpvae.model import MMGPVAE
 from neurokit_snn.testing.model_suite import ModelSuite
 from neurokit_snn.testing.place_cells import place_cells
 
-QUICK = {"steps": 60, "batch_size": 8, "length_scale": 0.4, "length_scale_bounds": (0.2, 0.6), "hidden": (16,)}
+QUICK = {
+    "steps": 60,
+    "batch_size": 8,
+    "length_scale": 0.4,
+    "length_scale_bounds": (0.2, 0.6),
+    "hidden": (16,),
+}
 
 
 class TestSharedLatents(ModelSuite):
@@ -48,7 +54,9 @@ def trials() -> xr.Dataset:
 
 
 def small(**changes: object) -> MMGPVAE:
-    return MMGPVAE(**({"neural": 1, "shared": 1, "behavior": 0, "covariates": ["position"], **QUICK} | changes))
+    return MMGPVAE(
+        **({"neural": 1, "shared": 1, "behavior": 0, "covariates": ["position"], **QUICK} | changes)
+    )
 
 
 class TestBadInput:
@@ -138,7 +146,9 @@ class TestResume:
         monkeypatch.setattr(checkpoint, "EVERY", 0.0)
         keep = checkpoint.Checkpoint.keep
 
-        def dying(self: checkpoint.Checkpoint, state: object, steps: int, *args: object, **options: object) -> None:
+        def dying(
+            self: checkpoint.Checkpoint, state: object, steps: int, *args: object, **options: object
+        ) -> None:
             keep(self, state, steps, *args, **options)
             raise KeyboardInterrupt
 
@@ -170,7 +180,9 @@ class TestKinds:
         half = (data["behavior_position"] > 40).astype(float).where(data["mask_behavior_position"])
         data["behavior_half"] = half.assign_attrs(kind="categorical", units="")
         data["mask_behavior_half"] = data["mask_behavior_position"]
-        model = small(covariates=["position", "heading", "half", "direction"]).fit(data.isel(trial=slice(0, 12)))
+        model = small(covariates=["position", "heading", "half", "direction"]).fit(
+            data.isel(trial=slice(0, 12))
+        )
         test = data.isel(trial=slice(12, None))
         found = model.predict(test, task="decode")
         assert {"behavior_position", "behavior_heading", "behavior_half"} <= set(found)
@@ -195,7 +207,9 @@ class TestKinds:
         assert model.tasks == ()
         made = model.reconstruct(trials)["behavior_position"]
         error = (made - trials["behavior_position"]).where(trials["mask_behavior_position"])
-        assert float(error.var()) < 0.5 * float(trials["behavior_position"].where(trials["mask_behavior_position"]).var())
+        assert float(error.var()) < 0.5 * float(
+            trials["behavior_position"].where(trials["mask_behavior_position"]).var()
+        )
 
     @pytest.mark.parametrize("likelihood", ["gaussian", "zero_inflated_gamma"])
     def test_calcium(self, trials: xr.Dataset, likelihood: str) -> None:
@@ -216,9 +230,11 @@ class TestKinds:
         """A session of one trial longer than the smoother holds is fitted and inferred in pieces."""
         data = place_cells()
         pieces = [data.isel(trial=[i]).assign_coords(time=data["time"] + 3.0 * i) for i in range(12)]
-        one = xr.concat([p.isel(trial=0, drop=True) for p in pieces], "time", coords="minimal", compat="override")
-        kept = {c: 0 for c in ("trial_start",)} | {"trial_stop": 36.0}
-        long = one.expand_dims(trial=[0]).transpose("trial", "time", ...).assign_coords({c: ("trial", [float(v)]) for c, v in kept.items()})
+        one = xr.concat(
+            [p.isel(trial=0, drop=True) for p in pieces], "time", coords="minimal", compat="override"
+        )
+        long = one.expand_dims(trial=[0]).transpose("trial", "time", ...)
+        long = long.assign_coords(trial_start=("trial", [0.0]), trial_stop=("trial", [36.0]))
         model = small(neural=1, shared=0, covariates=None).fit(long)
         found = model.latents(long)["latents"]
         assert found.sizes["time"] == 360
