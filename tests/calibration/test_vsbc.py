@@ -1,7 +1,7 @@
 """Calibration of the guide at known parameters: its marginals at the truth (Yao et al., ICML 2018), and Pareto k.
 
-Latents from the prior, data from them, the guide given the data. Where the likelihood is Gaussian the guide is exact and the truth
-is a uniform quantile of it; elsewhere the quantiles lie evenly about one half unless the guide is off to one side.
+Latents from the prior, data from them, the guide given the data. Where the likelihood is Gaussian the guide is exact and
+the truth is a uniform quantile of it; elsewhere the quantiles lie evenly about one half unless the guide is off to one side.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Simulated(NamedTuple):
 
 def simulated(likelihood: str) -> Simulated:
     rng = np.random.default_rng(3)
-    bounds = dict(shortest=1.0, longest=12.0)
+    bounds = dict(shortest=2.0, longest=11.0)
     design = Design(
         neural=2, shared=0, behavior=0, likelihood=LIKELIHOODS[likelihood], n_units=N_UNITS, channels=(), kernel="rbf",
         basis=basis_for(N_BINS, kernel="rbf", **bounds), **bounds,
@@ -44,7 +44,7 @@ def simulated(likelihood: str) -> Simulated:
     )  # fmt: skip
     loading = rng.uniform(0.1, 0.9, (N_UNITS, 2)) * [1.0, 0.7]
     params = {
-        "kernel": jnp.zeros(2),  # 12 ** 0.5 = 3.5 bins
+        "kernel": jnp.full(2, -0.75),  # 2 * 5.5 ** 0.32 = 3.5 bins
         "loading": jnp.asarray(loading, jnp.float32),
         "offset": jnp.asarray(rng.uniform(-1.0, 0.0, N_UNITS), jnp.float32),
         "neural_extra": {"sd": jnp.full(N_UNITS, np.log(SD))} if likelihood == "gaussian" else {},
@@ -60,7 +60,7 @@ def simulated(likelihood: str) -> Simulated:
 @functools.partial(jax.jit, static_argnames="design")
 def guided(design, params, batch):
     """Mean and inverse factor of the guide's coefficients, its paths, and the moments of the predictors."""
-    found, paths = guide_distribution(design, params, batch, iterations=15)
+    found, paths = guide_distribution(design, params, batch, iterations=8)
     assert isinstance(found, PrecisionNormal)
     return found.loc, found.inverse, paths, predictor(params, paths)
 
@@ -112,7 +112,7 @@ def test_offset_that_is_wrong_is_noticed(poisson):
 
 
 def test_length_scale_that_is_wrong_is_noticed(poisson):
-    longest = jnp.full(2, 3.0)  # 12 ** sigmoid(3) = 10.7 bins, three times the truth
+    longest = jnp.full(2, 4.0)  # 10.7 bins, three times the truth
     assert smallest_uniform(quantiles(poisson, kernel=longest)) < 1e-6
 
 
@@ -146,4 +146,3 @@ def test_pareto_k_of_the_poisson_guide(poisson):
     assert k.shape == (40,)
     assert np.mean(k < 0.7) >= 0.9
     assert np.mean(pareto_k(poisson, narrower=0.5) < 0.7) <= 0.1
-

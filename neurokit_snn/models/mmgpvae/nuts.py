@@ -105,13 +105,17 @@ def linear_model(design: Design, prior: Prior, batch: Batch) -> None:
         "loading": numpyro.sample("loading", dist.Normal(jnp.zeros(shape), prior.loading_sd).to_event(2)),
         "offset": numpyro.sample("offset", offset.to_event(1)),
         "neural_extra": {
-            name: numpyro.sample(f"log {name}", dist.Normal(jnp.broadcast_to(mean, shape[:1]), prior.spread).to_event(1))
+            name: numpyro.sample(
+                f"log {name}", dist.Normal(jnp.broadcast_to(mean, shape[:1]), prior.spread).to_event(1)
+            )
             for name, mean in prior.extra.items()
         },
     }
     root = root_of(design, params)
     size = root.shape[0] * root.shape[1]
-    coefficients = numpyro.sample("coefficients", dist.Normal(jnp.zeros((batch.n_trials, size)), 1.0).to_event(2))
+    coefficients = numpyro.sample(
+        "coefficients", dist.Normal(jnp.zeros((batch.n_trials, size)), 1.0).to_event(2)
+    )
     numpyro.deterministic("length_scale", length_scales(design, params))
     paths = numpyro.deterministic("latents", project(root, coefficients))
     numpyro.factor("neural", log_neural(design, params, batch, paths).sum())
@@ -177,8 +181,8 @@ def sample_posterior(
 
     The model is ``a = W z + d`` with Gaussian-process latents z and a likelihood of each unit given its predictor a, as
     in `neurokit_snn.MMGPVAE` with neural latents alone; here the parameters have priors and are sampled too.
-    Latents are known up to their order, sign and rotation only: judge convergence by ``covariance``, ``offset`` and ``lp``, which do not
-    depend on these, and not by ``latents`` and ``loading``.
+    Latents are known up to their order, sign and rotation only: judge convergence by ``covariance``, ``offset`` and ``lp``,
+    which do not depend on these, and not by ``latents`` and ``loading``.
 
     Parameters
     ----------
@@ -195,8 +199,8 @@ def sample_posterior(
     length_scale_bounds
         Seconds; None for a third and twice of ``length_scale``.
     known
-        Parameters that are not sampled: ``loading (unit, latent)``, ``offset (unit,)``, ``length_scale (latent,)`` in seconds, and
-        by name those of the likelihood, ``(unit,)``.
+        Parameters that are not sampled: ``loading (unit, latent)``, ``offset (unit,)``, ``length_scale (latent,)`` in
+        seconds, and by name those of the likelihood, ``(unit,)``.
     chains, draws, warmup
         Chains, steps kept of each, and steps of adaptation before them.
     seed
@@ -208,9 +212,10 @@ def sample_posterior(
     -------
     xarray.DataTree
         In the layout of ArviZ, dims ``chain`` and ``draw`` first. ``/posterior``: ``latents (trial, time, latent)``,
-        ``loading (unit, latent)``, ``offset (unit)``, ``length_scale (latent)`` in seconds, the likelihood's parameters ``(unit)`` and
-        ``covariance (unit, other)``, that of the units' predictors, ``W W'``. ``/sample_stats``: ``lp``, ``diverging``, ``n_steps``,
-        ``tree_depth``, ``acceptance_rate``, ``energy``, ``step_size``. ``/observed_data``: what was fitted.
+        ``loading (unit, latent)``, ``offset (unit)``, ``length_scale (latent)`` in seconds, the likelihood's parameters
+        ``(unit)`` and ``covariance (unit, other)``, that of the units' predictors, ``W W'``. ``/sample_stats``: ``lp``,
+        ``diverging``, ``n_steps``, ``tree_depth``, ``acceptance_rate``, ``energy``, ``step_size``. ``/observed_data``: what was
+        fitted.
 
     Raises
     ------
@@ -294,7 +299,11 @@ def _arrays(
 
 def _sites(design: Design, known: dict[str, ArrayLike], width: float, who: str) -> dict[str, Array]:
     """Sites of `linear_model` for parameters that are given."""
-    shapes = {"loading": (design.n_units, design.n_latents), "offset": (design.n_units,), "length_scale": (design.n_latents,)}
+    shapes = {
+        "loading": (design.n_units, design.n_latents),
+        "offset": (design.n_units,),
+        "length_scale": (design.n_latents,),
+    }
     shapes |= {name: (design.n_units,) for name in design.likelihood.extra}
     sites: dict[str, Array] = {}
     for name, given in known.items():
@@ -338,15 +347,15 @@ def _tree(
         ),
         "covariance": ((*first, "unit", "other"), loading @ np.swapaxes(loading, -1, -2)),
     }
-    variables |= {
-        name: ((*first, "unit"), np.exp(found[f"log {name}"])) for name in design.likelihood.extra
-    }
+    variables |= {name: ((*first, "unit"), np.exp(found[f"log {name}"])) for name in design.likelihood.extra}
     chains, draws = loading.shape[:2]
     steps = {"chain": np.arange(chains), "draw": np.arange(draws)}
     where = {name: data[name] for name in ("trial", "time", "unit")}
     posterior = xr.Dataset(
         variables,
-        coords=steps | {"latent": labels, "other": data["unit"].values} | {k: v.values for k, v in where.items()},
+        coords=steps
+        | {"latent": labels, "other": data["unit"].values}
+        | {k: v.values for k, v in where.items()},
         attrs={"inference_library": "numpyro", "inference_library_version": numpyro.__version__},
     )
     made = {STATISTICS[name]: np.asarray(statistics[name]) for name in STATISTICS}

@@ -100,7 +100,9 @@ def test_bound_of_any_encoder_is_below_the_evidence(gaussian, make_params, poste
 
 
 @pytest.mark.slow
-def test_bound_with_fewer_rounds_is_below_the_bound_with_more(make_design, make_batch, make_params, monkeypatch):
+def test_bound_with_fewer_rounds_is_below_the_bound_with_more(
+    make_design, make_batch, make_params, monkeypatch
+):
     design = make_design(behavior=0, channels=())
     batch = make_batch(design, dtype="float64")
     params = make_params(design, batch, dtype="float64")
@@ -148,7 +150,9 @@ def test_closed_form_expectation_is_monte_carlo(make_design, make_batch, make_pa
 
 
 @pytest.mark.slow
-def test_poisson_bound_is_just_below_the_evidence_by_quadrature(make_design, make_batch, make_params, monkeypatch):
+def test_poisson_bound_is_just_below_the_evidence_by_quadrature(
+    make_design, make_batch, make_params, monkeypatch
+):
     """One latent in one bin: the evidence is an integral over a line."""
     monkeypatch.setattr(program, "TRAINING_ROUNDS", 40)
     basis = FourierBasis(n_bins=1, period=1, highest=0)
@@ -210,8 +214,12 @@ POSITION = Channel("behavior_position", "gaussian", 2)
         pytest.param("fourier", False, "zero_inflated_gamma", HEADING, marks=pytest.mark.slow),
     ],
 )
-def test_gradients_of_encoders(make_design, make_batch, make_params, posterior, closed_form, likelihood, channel):
-    design = make_design(posterior=posterior, closed_form=closed_form, likelihood=likelihood, channels=(channel,), n_bins=6)
+def test_gradients_of_encoders(
+    make_design, make_batch, make_params, posterior, closed_form, likelihood, channel
+):
+    design = make_design(
+        posterior=posterior, closed_form=closed_form, likelihood=likelihood, channels=(channel,), n_bins=6
+    )
     batch = make_batch(design, dtype="float64")
     params = make_params(design, batch, dtype="float64")
     both = jax.jit(jax.value_and_grad(lambda p: loss(design, p, batch, KEY)))
@@ -264,5 +272,3 @@ def test_loss_of_some_trials_stands_for_all(gaussian):
     whole = -float(bound(design, params, batch, KEY))
     prior = -float(program.log_ard(params["loading"]))
     assert float(loss(design, params, batch, KEY)) == pytest.approx(7 / 3 * whole + prior, rel=1e-9)
-
-

@@ -54,7 +54,9 @@ def test_derivative_of_inverse_factor_against_finite_differences():
     weight = rng.standard_normal(precision.shape)
 
     def value(matrix: jax.Array) -> jax.Array:
-        return jnp.sum(weight * inverse_factor(matrix)) + jnp.sum(jnp.log(jnp.diagonal(inverse_factor(matrix), 0, -2, -1)))
+        return jnp.sum(weight * inverse_factor(matrix)) + jnp.sum(
+            jnp.log(jnp.diagonal(inverse_factor(matrix), 0, -2, -1))
+        )
 
     slope = np.asarray(jax.grad(value)(jnp.asarray(precision)))
     np.testing.assert_allclose(slope, np.swapaxes(slope, -1, -2), atol=1e-12)
@@ -62,7 +64,9 @@ def test_derivative_of_inverse_factor_against_finite_differences():
         way = rng.standard_normal(precision.shape)
         way = way + np.swapaxes(way, -1, -2)
         step = 1e-6
-        finite = (value(jnp.asarray(precision + step * way)) - value(jnp.asarray(precision - step * way))) / (2 * step)
+        finite = (value(jnp.asarray(precision + step * way)) - value(jnp.asarray(precision - step * way))) / (
+            2 * step
+        )
         assert np.sum(slope * way) == pytest.approx(float(finite), rel=1e-7)
 
 
@@ -136,7 +140,9 @@ def test_draws_of_gaussian_processes(process):
 def test_divergence_from_gaussian_processes_is_monte_carlo(process):
     made, _ = process
     rng = np.random.default_rng(7)
-    guide = dist.Normal(jnp.asarray(rng.standard_normal((3, 2, 6))), jnp.asarray(rng.uniform(0.2, 1.0, (3, 2, 6)))).to_event(2)
+    guide = dist.Normal(
+        jnp.asarray(rng.standard_normal((3, 2, 6))), jnp.asarray(rng.uniform(0.2, 1.0, (3, 2, 6)))
+    ).to_event(2)
     draws = guide.sample(jax.random.key(3), (DRAWS,))
     exact = np.asarray(kl_divergence(guide, made))
     assert exact.shape == (3,)
@@ -178,7 +184,12 @@ def regression() -> tuple[jax.Array, Factors, np.ndarray, np.ndarray]:
             weight[where, where] = precision[r, t]
         covariance.append(np.linalg.solve(np.eye(len(prior)) + prior @ weight, prior))
         mean.append((covariance[-1] @ linear[r].ravel()).reshape(n_bins, n_latents))
-    return jnp.asarray(root), Factors(jnp.asarray(linear), jnp.asarray(precision)), np.array(mean), np.array(covariance)
+    return (
+        jnp.asarray(root),
+        Factors(jnp.asarray(linear), jnp.asarray(precision)),
+        np.array(mean),
+        np.array(covariance),
+    )
 
 
 def test_posterior_is_gaussian_process_regression(regression):

@@ -30,7 +30,13 @@ def inferred(design, params, batch):
     return paths, terms
 
 
-@pytest.fixture(params=["smoother", pytest.param("fourier", marks=pytest.mark.slow), pytest.param("time", marks=pytest.mark.slow)])
+@pytest.fixture(
+    params=[
+        "smoother",
+        pytest.param("fourier", marks=pytest.mark.slow),
+        pytest.param("time", marks=pytest.mark.slow),
+    ]
+)
 def trained(request, make_design, make_batch, make_params):
     """A design, parameters, and trials of which neural bins, units and bins of behaviour are masked."""
     design = make_design(posterior=request.param, channels=(POSITION, HEADING), n_bins=8)
@@ -39,7 +45,10 @@ def trained(request, make_design, make_batch, make_params):
     rng = np.random.default_rng(1)
     neural_mask = (rng.uniform(size=batch.neural.shape) > 0.3).astype(np.float32)
     neural_mask[:, 2], neural_mask[..., 3] = 0.0, 0.0
-    masks = {name: (rng.uniform(size=mask.shape) > 0.3).astype(np.float32) for name, mask in batch.behavior_mask.items()}
+    masks = {
+        name: (rng.uniform(size=mask.shape) > 0.3).astype(np.float32)
+        for name, mask in batch.behavior_mask.items()
+    }
     values = {name: value * masks[name][..., None] for name, value in batch.behavior.items()}
     return design, params, Batch(batch.neural * neural_mask, neural_mask, values, masks)
 
@@ -47,20 +56,35 @@ def trained(request, make_design, make_batch, make_params):
 def test_masked_behaviour_changes_nothing(trained):
     design, params, batch = trained
     other = batch._replace(
-        behavior={k: np.where(batch.behavior_mask[k][..., None] > 0, v, 9.0).astype(np.float32) for k, v in batch.behavior.items()}
+        behavior={
+            k: np.where(batch.behavior_mask[k][..., None] > 0, v, 9.0).astype(np.float32)
+            for k, v in batch.behavior.items()
+        }
     )
     assert not np.array_equal(other.behavior[POSITION.name], batch.behavior[POSITION.name])
-    for one, two in zip(jax.tree.leaves(inferred(design, params, batch)), jax.tree.leaves(inferred(design, params, other)), strict=True):
+    for one, two in zip(
+        jax.tree.leaves(inferred(design, params, batch)),
+        jax.tree.leaves(inferred(design, params, other)),
+        strict=True,
+    ):
         np.testing.assert_array_equal(one, two)
 
 
 def test_masked_neural_data_change_nothing(trained):
     """For the published encoders whole bins count as masked: their networks see all units of a bin at once."""
     design, params, batch = trained
-    away = batch.neural_mask == 0 if design.posterior == "smoother" else batch.neural_mask.max(-1, keepdims=True) == 0
+    away = (
+        batch.neural_mask == 0
+        if design.posterior == "smoother"
+        else batch.neural_mask.max(-1, keepdims=True) == 0
+    )
     other = batch._replace(neural=np.where(away, 5.0, batch.neural).astype(np.float32))
     assert not np.array_equal(other.neural, batch.neural)
-    for one, two in zip(jax.tree.leaves(inferred(design, params, batch)), jax.tree.leaves(inferred(design, params, other)), strict=True):
+    for one, two in zip(
+        jax.tree.leaves(inferred(design, params, batch)),
+        jax.tree.leaves(inferred(design, params, other)),
+        strict=True,
+    ):
         np.testing.assert_array_equal(one, two)
 
 
@@ -134,13 +158,18 @@ def test_nothing_observed_leaves_the_prior(make_design, make_batch, make_params)
     params = make_params(design, batch)
     found, _ = inferred(design, params, masked(batch, "neural", POSITION.name))
     np.testing.assert_array_equal(found.mean, 0.0)
-    np.testing.assert_allclose(np.asarray(found.covariance), np.broadcast_to(np.eye(3), found.covariance.shape), atol=1e-3)
+    np.testing.assert_allclose(
+        np.asarray(found.covariance), np.broadcast_to(np.eye(3), found.covariance.shape), atol=1e-3
+    )
 
 
 def test_precisions_add(make_design):
     design = make_design()
     rng = np.random.default_rng(0)
-    one, two = (Factors(jnp.asarray(rng.normal(size=(2, 4, 3))), jnp.asarray(rng.normal(size=(2, 4, 3, 3)))) for _ in range(2))
+    one, two = (
+        Factors(jnp.asarray(rng.normal(size=(2, 4, 3))), jnp.asarray(rng.normal(size=(2, 4, 3, 3))))
+        for _ in range(2)
+    )
     found = fuse(design, one, two)
     np.testing.assert_allclose(found.linear, one.linear + two.linear, rtol=1e-6)
     np.testing.assert_allclose(found.precision, one.precision + two.precision, rtol=1e-6)
@@ -151,10 +180,15 @@ def test_mean_fusion_averages_the_shared_latents_alone(make_design):
     design = make_design(fusion="mean")
     diagonal = [np.array([2.0, 4.0, 0.0]), np.array([0.0, 1.0, 3.0])]  # neural 0 | shared 0 | behavior 0
     mean = [np.array([0.5, 1.0, 0.0]), np.array([0.0, 3.0, -1.0])]
-    both = [Factors(jnp.asarray(d * m)[None, None], jnp.asarray(np.diag(d))[None, None]) for d, m in zip(diagonal, mean, strict=True)]
+    both = [
+        Factors(jnp.asarray(d * m)[None, None], jnp.asarray(np.diag(d))[None, None])
+        for d, m in zip(diagonal, mean, strict=True)
+    ]
     found = fuse(design, *both)
     precision = np.diagonal(found.precision[0, 0])
-    np.testing.assert_allclose(precision, [2.0, 2.0, 3.0], rtol=1e-6)  # log sd: mean of -log 2 and 0 is -log sqrt 2
+    np.testing.assert_allclose(
+        precision, [2.0, 2.0, 3.0], rtol=1e-6
+    )  # log sd: mean of -log 2 and 0 is -log sqrt 2
     np.testing.assert_allclose(found.linear[0, 0] / precision, [0.5, 2.0, -1.0], rtol=1e-6)
 
 
@@ -200,7 +234,9 @@ def test_design_over_another_length_has_the_same_prior(make_design, kernel):
     assert design.over(12) is design
     params = {"kernel": jnp.array([0.3])}
     short, long = (np.asarray(root_of(it, params))[0] for it in (design, longer))
-    np.testing.assert_allclose((long.T @ long)[:12, :12], short.T @ short, atol=5e-3 if kernel == "matern32" else 1e-3)
+    np.testing.assert_allclose(
+        (long.T @ long)[:12, :12], short.T @ short, atol=5e-3 if kernel == "matern32" else 1e-3
+    )
     wanted = basis_for(20, kernel=kernel, shortest=2.0, longest=6.0)
     assert longer.basis.period == wanted.period
     assert longer.basis.highest >= wanted.highest

@@ -60,7 +60,9 @@ def test_gaussian_density_integrates_to_one():
     log_p = log_density(
         Channel("g", "gaussian", 2), jnp.asarray(features), jnp.array([1.0, -0.5]), jnp.array([0.3, -0.4])
     )
-    assert np.exp(np.asarray(log_p, np.float64)).sum() * (grid[1] - grid[0]) ** 2 == pytest.approx(1.0, abs=1e-4)
+    assert np.exp(np.asarray(log_p, np.float64)).sum() * (grid[1] - grid[0]) ** 2 == pytest.approx(
+        1.0, abs=1e-4
+    )
 
 
 @pytest.mark.parametrize("name", ["position", "heading", "state", "stimulus_image"])
@@ -72,7 +74,9 @@ def test_density_of_features_is_the_predictive_distribution(data, name):
     rng = np.random.default_rng(1)
     output = rng.standard_normal((*features.shape[:2], modality.width))
     log_sd = rng.normal(size=1 if name.startswith("stimulus") else modality.width) * 0.3
-    ours = np.asarray(log_density(modality.channel, jnp.asarray(features), jnp.asarray(output), jnp.asarray(log_sd)))
+    ours = np.asarray(
+        log_density(modality.channel, jnp.asarray(features), jnp.asarray(output), jnp.asarray(log_sd))
+    )
     coords = {"trial": data["trial"].values, "time": data["time"].values}
     target = data[name if name.startswith("stimulus") else f"behavior_{name}"]
     stated = observation(modality, output[None], log_sd, coords).log_prob(target).squeeze("draw", drop=True)

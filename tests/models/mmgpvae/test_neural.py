@@ -79,7 +79,9 @@ def test_expected_log_likelihood_is_monte_carlo(name):
     likelihood = LIKELIHOODS[name]
     noise = np.random.default_rng(0).standard_normal((DRAWS, 4))
     drawn = np.asarray(
-        likelihood.log_prob(jnp.asarray(VALUES[name]), jnp.asarray(MEAN + np.sqrt(VARIANCE) * noise), EXTRA[name])
+        likelihood.log_prob(
+            jnp.asarray(VALUES[name]), jnp.asarray(MEAN + np.sqrt(VARIANCE) * noise), EXTRA[name]
+        )
     )
     exact = np.asarray(likelihood.expected(*map(jnp.asarray, (VALUES[name], MEAN, VARIANCE)), EXTRA[name]))
     error = drawn.std(0, ddof=1) / np.sqrt(DRAWS)
