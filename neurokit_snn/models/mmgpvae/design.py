@@ -13,8 +13,9 @@ from jax import Array
 from neurokit_snn.models.mmgpvae.behavior import Channel
 from neurokit_snn.models.mmgpvae.fourier import FourierBasis, Kernel, log_spectrum
 from neurokit_snn.models.mmgpvae.neural import AbstractNeural
+from neurokit_snn.models.mmgpvae.span import span_of, spanned
 
-__all__ = ["Batch", "Design", "Fusion", "Params", "Posterior", "length_scales", "root_of"]
+__all__ = ["Batch", "Design", "Fusion", "Params", "Posterior", "fourier_root", "length_scales", "root_of"]
 
 Params = dict[str, Any]
 Posterior = Literal["smoother", "fourier", "time"]
@@ -140,11 +141,23 @@ def length_scales(design: Design, params: Params) -> Array:
     return design.shortest * (design.longest / design.shortest) ** share
 
 
-def root_of(design: Design, params: Params) -> Array:
-    """G, ``(latent, row, time)``: whitened coefficients to paths."""
+def fourier_root(design: Design, params: Params) -> Array:
+    """``diag(sqrt(s)) B`` of each latent, ``(latent, row, time)``: whitened Fourier coefficients to paths."""
     scales = length_scales(design, params)
     if design.kernel == "white":
         eye = jnp.eye(design.basis.n_bins, dtype=scales.dtype)
         return jnp.broadcast_to(eye, (design.n_latents, *eye.shape))
     amplitude = jnp.exp(0.5 * log_spectrum(design.kernel, design.basis.frequencies, scales))
     return amplitude[:, :, None] * jnp.asarray(design.basis.matrix(), scales.dtype)
+
+
+def root_of(design: Design, params: Params) -> Array:
+    """G, ``(latent, dimension, time)``: the whitened coefficients that the posterior is over, to paths.
+
+    The published guide is over Fourier coefficients; the smoother is over those of the `span`, where they are fewer.
+    """
+    root = fourier_root(design, params)
+    if design.posterior != "smoother" or design.kernel == "white":
+        return root
+    span = span_of(design.basis, design.kernel, design.shortest)
+    return spanned(root, span) if span.shape[1] < root.shape[1] else root

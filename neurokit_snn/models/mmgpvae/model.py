@@ -452,8 +452,7 @@ class MMGPVAE(AbstractModel):
         -------
         Dataset
             Scalars in nats per valid bin: ``neural``, each behaviour, ``latents`` (minus the divergence from the prior), and
-            their sum
-            ``elbo``. Behaviours are in standardised units.
+            their sum ``elbo``. Behaviours are in standardised units.
         """
         self._check_fitted()
         batch = segmented(self._batch(data, "MMGPVAE.elbo"))
