@@ -87,5 +87,6 @@ class Segments:
         if self.pieces == 1:
             return values
         kept = np.moveaxis(values, (axis, axis + 1), (0, 1))[:, self.before : self.before + self.inner]
-        whole = kept.reshape(-1, self.pieces * self.inner, *kept.shape[2:])[:, : self.n_bins]
+        trials = kept.shape[0] // self.pieces
+        whole = kept.reshape(trials, self.pieces * self.inner, *kept.shape[2:])[:, : self.n_bins]
         return np.moveaxis(whole, (0, 1), (axis, axis + 1))
