@@ -7,6 +7,11 @@ linear loadings converge in a few rounds: with predictor moments ``(a, c)`` of u
 
 Units and bins that are masked contribute nothing, so that the same lines infer from any subset of the units. Factors of
 behaviour come from an encoder network, one for each channel.
+
+One image may fit two places of the latent space (a digit upside down), and an encoder that names the wrong one names it with
+confidence. Where there are shared latents, each factor of behaviour therefore counts with the probability that it is right:
+Bayes' rule between the encoder's Gaussian and one so wide that it says nothing, given the posterior so far, which starts from
+neural data alone. The outcome is a Gaussian like any other, so that the bound stays a bound.
 """
 
 from __future__ import annotations
@@ -19,10 +24,18 @@ from neurokit_snn.models.mmgpvae.design import Batch, Design, Params
 from neurokit_snn.models.mmgpvae.gaussian import Factors, Paths, marginals, posterior
 from neurokit_snn.models.mmgpvae.neural import AbstractNeural
 
-__all__ = ["behavior_factors", "extras", "neural_update", "predictor", "smoothed"]
+__all__ = ["behavior_factors", "behavior_votes", "extras", "neural_update", "predictor", "smoothed"]
 
 SHARPEST = 10.0
 """Largest log precision of an encoder's factor."""
+TRUSTED = 8.0
+"""Log odds that an encoder is right, before the posterior says what it thinks of that: half is left at 4 standard deviations."""
+
+Held = tuple[Factors, list[Array]]
+"""Where the rounds of inference stand: factors of the neural data, and the trust ``(trial, time)`` in each behaviour."""
+
+Vote = tuple[Array, Array]
+"""What an encoder says of the latents of behaviour: mean and precision, ``(trial, time, latent)``."""
 
 
 def extras(params: Params) -> dict[str, Array]:
@@ -74,19 +87,41 @@ def neural_update(
     return _factors(params, paths.mean, slope * mask, curvature * mask, n_latents)
 
 
-def behavior_factors(design: Design, params: Params, batch: Batch) -> Factors:
-    """Sum of the factors of all behaviours, each from its encoder; bins where it is missing contribute nothing."""
-    n_latents, lead = design.n_latents, batch.neural.shape[:2]
-    linear = jnp.zeros((*lead, n_latents), batch.neural.dtype)
-    diagonal = jnp.zeros_like(linear)
+def behavior_votes(design: Design, params: Params, batch: Batch) -> list[Vote]:
+    """What each behaviour's encoder says; the precision is 0 where the behaviour is missing."""
+    votes = []
     for channel in design.channels:
         encoded = params[f"encoder {channel.name}"](batch.behavior[channel.name])
         mean, log_precision = jnp.split(encoded, 2, axis=-1)
         valid = batch.behavior_mask[channel.name][..., None]
-        precision = jnp.exp(jnp.minimum(log_precision, SHARPEST)) * valid
-        linear = linear.at[..., design.of_behavior].add(precision * mean)
-        diagonal = diagonal.at[..., design.of_behavior].add(precision)
-    return Factors(linear, diagonal[..., None] * jnp.eye(n_latents, dtype=linear.dtype))
+        votes.append((mean, jnp.exp(jnp.minimum(log_precision, SHARPEST)) * valid))
+    return votes
+
+
+def agreement(design: Design, votes: list[Vote], paths: Paths) -> list[Array]:
+    """Probability ``(trial, time)`` that each vote is right, given the posterior so far."""
+    mean = paths.mean[..., design.of_behavior]
+    variance = jnp.diagonal(paths.covariance, axis1=-2, axis2=-1)[..., design.of_behavior]
+    squares = [jnp.square(m - mean) * precision / (1.0 + precision * variance) for m, precision in votes]
+    return [jax.nn.sigmoid(TRUSTED - 0.5 * square.sum(-1)) for square in squares]
+
+
+def trusted_factors(design: Design, votes: list[Vote], trust: list[Array]) -> Factors:
+    """Sum of the factors of all behaviours ``(trial, time, ...)``, each counted as far as it is trusted ``(trial, time)``."""
+    lead = votes[0][0].shape[:2]
+    linear = jnp.zeros((*lead, design.n_latents), votes[0][0].dtype)
+    diagonal = jnp.zeros_like(linear)
+    for (mean, precision), trusted in zip(votes, trust, strict=True):
+        weighed = precision * trusted[..., None]
+        linear = linear.at[..., design.of_behavior].add(weighed * mean)
+        diagonal = diagonal.at[..., design.of_behavior].add(weighed)
+    return Factors(linear, diagonal[..., None] * jnp.eye(design.n_latents, dtype=linear.dtype))
+
+
+def behavior_factors(design: Design, params: Params, batch: Batch) -> Factors:
+    """Sum of the factors of all behaviours as their encoders give them; bins where one is missing contribute nothing."""
+    votes = behavior_votes(design, params, batch)
+    return trusted_factors(design, votes, [jnp.ones_like(precision[..., 0]) for _, precision in votes])
 
 
 def smoothed(
@@ -96,8 +131,8 @@ def smoothed(
     root: Array,
     *,
     iterations: int,
-    start: Factors | None = None,
-) -> tuple[Array, Array, Factors]:
+    start: Held | None = None,
+) -> tuple[Array, Array, Held]:
     """Posterior of the coefficients of each trial.
 
     Parameters
@@ -109,29 +144,42 @@ def smoothed(
     iterations
         Natural-gradient steps of the neural factors.
     start
-        Neural factors to start from; None for a guess from each count by itself.
+        Where to start from; None for a guess from each count by itself, and no trust in behaviour where there are neural data
+        and shared latents.
 
     Returns
     -------
     mean, inverse
         As of `posterior`.
-    neural
-        Neural factors at the end. No gradient flows through them: at their optimum the bound does not change with them.
+    held
+        Neural factors and trust at the end. No gradient flows through them: at their optimum the bound does not change with
+        the neural factors.
     """
-    behavior = behavior_factors(design, params, batch)
     if not design.reads_neural:
+        behavior = behavior_factors(design, params, batch)
         mean, inverse = posterior(root, behavior)
-        return mean, inverse, jax.tree.map(jnp.zeros_like, behavior)
-    fixed = jax.lax.stop_gradient((params, behavior, root))
-    neural = first_guess(design.likelihood, fixed[0], batch, design.n_latents) if start is None else start
+        return mean, inverse, (jax.tree.map(jnp.zeros_like, behavior), [])
+    votes = behavior_votes(design, params, batch)
+    fixed, fixed_votes, fixed_root = jax.lax.stop_gradient((params, votes, root))
+    judged = (batch.neural_mask.max((1, 2)) > 0)[:, None] & (
+        design.shared > 0
+    )  # trials that tell of what is shared
+    if start is None:
+        trust = [jnp.where(judged, 0.0, jnp.ones_like(precision[..., 0])) for _, precision in votes]
+        start = first_guess(design.likelihood, fixed, batch, design.n_latents), trust
 
-    def step(_: int, neural: Factors) -> Factors:
-        paths = marginals(fixed[2], *posterior(fixed[2], fuse(design, neural, fixed[1])))
-        return neural_update(design.likelihood, fixed[0], batch, paths, design.n_latents)
+    def both(neural: Factors, votes: list[Vote], trust: list[Array]) -> Factors:
+        return fuse(design, neural, trusted_factors(design, votes, trust)) if votes else neural
 
-    neural = jax.lax.stop_gradient(jax.lax.fori_loop(0, iterations, step, neural))
-    mean, inverse = posterior(root, fuse(design, neural, behavior))
-    return mean, inverse, neural
+    def step(_: int, carry: Held) -> Held:
+        neural, trust = carry
+        paths = marginals(fixed_root, *posterior(fixed_root, both(neural, fixed_votes, trust)))
+        neural = neural_update(design.likelihood, fixed, batch, paths, design.n_latents)
+        return neural, [jnp.where(judged, trusted, 1.0) for trusted in agreement(design, fixed_votes, paths)]
+
+    neural, trust = jax.lax.stop_gradient(jax.lax.fori_loop(0, iterations, step, start))
+    mean, inverse = posterior(root, both(neural, votes, trust))
+    return mean, inverse, (neural, trust)
 
 
 def fuse(design: Design, neural: Factors, behavior: Factors) -> Factors:

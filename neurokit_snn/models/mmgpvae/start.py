@@ -12,6 +12,9 @@ from neurokit_snn.models.mmgpvae.networks import Perceptron
 __all__ = ["initial_params"]
 
 ENCODER_LOG_PRECISION = -1.0
+STEEP, SCATTERED = 3.0, 2.0
+"""First layer of decoders: factor on the weights, and sd of the biases. Latents have unit variance, and a decoder whose
+bends all lie at 0 finds it easier to stretch them than to bend."""
 
 
 def initial_params(design: Design, batch: Batch, *, length_scale: float, seed: int) -> Params:
@@ -44,7 +47,7 @@ def initial_params(design: Design, batch: Batch, *, length_scale: float, seed: i
         name = channel.name
         params[f"encoder {name}"] = _encoder(design, channel.width, 2 * latents, rng)
         sizes = (latents, *design.hidden, channel.width)
-        params[f"decoder {name}"] = Perceptron(sizes, rng=rng, gain=0.5)
+        params[f"decoder {name}"] = _decoder(sizes, rng)
         one = 1 if name.startswith("stimulus_") else channel.width
         params[f"log_sd {name}"] = jnp.asarray(np.zeros(one), jnp.float32)
     if design.posterior == "fourier":
@@ -58,6 +61,14 @@ def _encoder(design: Design, inputs: int, outputs: int, rng: np.random.Generator
     last = np.zeros(outputs)
     last[outputs // 2 :] = ENCODER_LOG_PRECISION
     made.biases[-1] = jnp.asarray(last, jnp.float32)
+    return made
+
+
+def _decoder(sizes: tuple[int, ...], rng: np.random.Generator) -> Perceptron:
+    made = Perceptron(sizes, rng=rng, gain=0.5)
+    if len(made.weights) > 1:
+        made.weights[0] = STEEP * made.weights[0]
+        made.biases[0] = jnp.asarray(SCATTERED * rng.standard_normal(sizes[1]), jnp.float32)
     return made
 
 
