@@ -23,7 +23,7 @@ from numpyro.infer import MCMC, NUTS, init_to_sample
 
 from neurokit_snn.errors import ModelError
 from neurokit_snn.models.mmgpvae.arrays import batch_of
-from neurokit_snn.models.mmgpvae.design import Batch, Design, length_scales, root_of
+from neurokit_snn.models.mmgpvae.design import Batch, Design, fourier_root, length_scales
 from neurokit_snn.models.mmgpvae.fourier import Kernel, basis_for
 from neurokit_snn.models.mmgpvae.gaussian import project
 from neurokit_snn.models.mmgpvae.neural import LIKELIHOODS
@@ -111,7 +111,7 @@ def linear_model(design: Design, prior: Prior, batch: Batch) -> None:
             for name, mean in prior.extra.items()
         },
     }
-    root = root_of(design, params)
+    root = fourier_root(design, params)
     size = root.shape[0] * root.shape[1]
     coefficients = numpyro.sample(
         "coefficients", dist.Normal(jnp.zeros((batch.n_trials, size)), 1.0).to_event(2)
@@ -221,7 +221,7 @@ def sample_posterior(
     ------
     ModelError
         When the likelihood is unknown, the data do not hold its variable or hold values it cannot give, there are more latents
-        than units, or the bounds are out of order.
+        than units, the bounds are out of order, a known parameter has another shape, or a number of steps is below 1.
 
     References
     ----------
@@ -238,6 +238,9 @@ def sample_posterior(
     {'chain': 2, 'draw': 20, 'trial': 2, 'time': 8, 'latent': 1}
     """
     who = "sample_posterior"
+    for name, value in (("chains", chains), ("draws", draws), ("warmup", warmup)):
+        if value < 1:
+            raise ModelError(f"{who}: {name} is {value}; give at least 1")
     design, batch = _arrays(data, latents, likelihood, kernel, length_scale, length_scale_bounds, who)
     width = float(data.attrs["bin_width"])
     prior = prior_of(design, batch, length_scale=length_scale / width)
