@@ -202,7 +202,7 @@ class MMGPVAE(AbstractModel):
                     f"{who}: {likelihood.variable} is masked in every bin; there is nothing to fit"
                 )
             likelihood.check(np.asarray(batch.neural), mask, who)
-        pieces = segmented(batch)
+        pieces = segmented(batch, longest=self._bounds()[1] / self.bin_width_)
         self.design_ = self._design(pieces.neural.shape[1])
         recipe = Recipe(
             length_scale=float(self.length_scale) / self.bin_width_,
@@ -455,7 +455,7 @@ class MMGPVAE(AbstractModel):
             their sum ``elbo``. Behaviours are in standardised units.
         """
         self._check_fitted()
-        batch = segmented(self._batch(data, "MMGPVAE.elbo"))
+        batch = segmented(self._batch(data, "MMGPVAE.elbo"), longest=self.design_.longest)
         terms = bound_per_bin(self.design_.over(batch.neural.shape[1]), self.params_, batch, seed=seed)
         terms["elbo"] = sum(terms.values())
         return xr.Dataset({k: ((), v, {"units": "nats"}) for k, v in terms.items()})

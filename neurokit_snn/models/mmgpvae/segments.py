@@ -12,17 +12,30 @@ from neurokit_snn.models.mmgpvae.design import Batch, Design
 __all__ = ["LONGEST", "Segments", "segmented"]
 
 LONGEST = 240
-"""Bins of a trial that is inferred as a whole; a longer one is cut."""
+"""Bins of a trial that is inferred as a whole; a longer one is inferred in pieces that overlap."""
+PIECE = 64
+"""Bins of a training trial that is taken as a whole, unless `PIECE_SCALES` of the longest length scale are more: the smoother
+costs the third power of what it holds, so that longer trials are cut and the cost of a step stays in proportion to its bins."""
+PIECE_SCALES = 4.0
 CONTEXT = 3.0
 """Longest length scales that a piece sees beyond its ends."""
 
 
-def segmented(batch: Batch) -> Batch:
-    """Training trials of more than `LONGEST` bins as several trials, the last one padded with masked bins."""
+def segmented(batch: Batch, *, longest: float) -> Batch:
+    """Long training trials as several trials, the last one padded with masked bins; the prior starts anew with each.
+
+    Parameters
+    ----------
+    batch
+        Trials of one length.
+    longest
+        Upper bound of the length scales, in bins.
+    """
     n_bins = batch.neural.shape[1]
-    if n_bins <= LONGEST:
+    most = max(PIECE, math.ceil(PIECE_SCALES * longest))
+    if n_bins <= most:
         return batch
-    pieces = math.ceil(n_bins / LONGEST)
+    pieces = math.ceil(n_bins / most)
     length = math.ceil(n_bins / pieces)
 
     def cut(values: np.ndarray) -> np.ndarray:
