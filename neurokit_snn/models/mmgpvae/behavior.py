@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -69,7 +69,7 @@ class Modality:
     coords: dict[str, list[object]] = dataclasses.field(default_factory=dict)
     centre: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(1))
     scale: np.ndarray = dataclasses.field(default_factory=lambda: np.ones(1))
-    categories: tuple[float, ...] = ()
+    categories: tuple[Any, ...] = ()
     period: float = math.nan
 
     @property
@@ -161,7 +161,7 @@ def modality_of(data: xr.Dataset, name: str, who: str) -> Modality:
         raise ModelError(f"{who}: {found.name} is missing in every bin; leave it out of covariates")
     kept = values[valid]
     if found.kind == "categorical":
-        categories = tuple(float(c) for c in np.unique(kept))
+        categories = tuple(np.unique(kept).tolist())  # numbers of a behaviour, labels of a trial column
         if len(categories) < 2:
             raise ModelError(f"{who}: {found.name} is always {categories[0]!r}; leave it out of covariates")
         return dataclasses.replace(found, categories=categories)

@@ -133,7 +133,7 @@ def test_diagonal_fourier_posterior_is_exact_on_a_periodic_grid(gaussian):
     assert abs(gap) / 36 <= 1e-8
 
 
-@pytest.mark.parametrize("posterior", ["smoother", pytest.param("fourier", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("posterior", ["fourier", pytest.param("smoother", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("likelihood", ["poisson", pytest.param("negative_binomial", marks=pytest.mark.slow)])
 def test_closed_form_expectation_is_monte_carlo(make_design, make_batch, make_params, posterior, likelihood):
     design = make_design(behavior=0, channels=(), posterior=posterior, likelihood=likelihood, n_bins=6)
@@ -207,7 +207,7 @@ POSITION = Channel("behavior_position", "gaussian", 2)
 @pytest.mark.parametrize(
     ("posterior", "closed_form", "likelihood", "channel"),
     [
-        ("fourier", True, "poisson", POSITION),
+        pytest.param("fourier", True, "poisson", POSITION, marks=pytest.mark.slow),
         pytest.param("time", False, "poisson", HEADING, marks=pytest.mark.slow),
         pytest.param("fourier", False, "negative_binomial", CHOICE, marks=pytest.mark.slow),
         pytest.param("time", True, "gaussian", POSITION, marks=pytest.mark.slow),
@@ -266,6 +266,7 @@ def _with(held, design, params, batch, root, *, iterations):
     return smoothed(design, params, batch, root, iterations=0, start=held)
 
 
+@pytest.mark.slow
 def test_loss_of_some_trials_stands_for_all(gaussian):
     """A batch counts as many trials as it stands for, loadings' prior once."""
     design, params, batch = gaussian()

@@ -74,6 +74,7 @@ def test_gaussian_forecast_is_gaussian_process_regression(make_design, make_batc
         np.testing.assert_allclose(found.covariance[0, t], covariance, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_poisson_forecast_is_the_posterior_given_the_past(trained):
     """The last bin, against the smoother of a trial whose last bin is masked."""
     design, params, batch = trained

@@ -70,6 +70,7 @@ def test_derivative_of_inverse_factor_against_finite_differences():
         assert np.sum(slope * way) == pytest.approx(float(finite), rel=1e-7)
 
 
+@pytest.mark.slow
 def test_derivative_of_inverse_factor_is_that_of_the_plain_computation():
     precision = jnp.asarray(random_precision(np.random.default_rng(2), 4))
     weight = jnp.asarray(np.random.default_rng(3).standard_normal((4, 4)))
@@ -86,6 +87,7 @@ def normal() -> tuple[PrecisionNormal, np.ndarray, np.ndarray]:
     return PrecisionNormal(jnp.asarray(mean), inverse_factor(jnp.asarray(precision))), mean, precision
 
 
+@pytest.mark.slow
 def test_density_of_precision_normal(normal):
     made, mean, precision = normal
     values = np.random.default_rng(5).standard_normal((7, 2, 5))
@@ -95,6 +97,7 @@ def test_density_of_precision_normal(normal):
         np.testing.assert_allclose(found[:, i], exact, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_draws_of_precision_normal(normal):
     made, mean, precision = normal
     draws = np.asarray(made.sample(jax.random.key(0), (DRAWS,)))
@@ -111,6 +114,7 @@ def test_divergence_of_precision_normal_from_the_prior_is_monte_carlo(normal):
     within(np.asarray(made.log_prob(draws) - prior.log_prob(draws)), np.asarray(kl_divergence(made, prior)))
 
 
+@pytest.mark.slow
 def test_divergence_of_the_prior_from_itself_is_zero():
     made = PrecisionNormal(jnp.zeros(4), jnp.eye(4))
     assert float(kl_divergence(made, dist.Normal(jnp.zeros(4), 1.0).to_event(1))) == 0.0
@@ -131,6 +135,7 @@ def test_density_of_gaussian_processes(process):
     np.testing.assert_allclose(made.log_prob(jnp.asarray(values)), exact, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_draws_of_gaussian_processes(process):
     made, covariance = process
     draws = np.asarray(made.sample(jax.random.key(2), (DRAWS,)))
@@ -149,6 +154,7 @@ def test_divergence_from_gaussian_processes_is_monte_carlo(process):
     within(np.asarray(guide.log_prob(draws) - made.log_prob(draws)), exact)
 
 
+@pytest.mark.slow
 def test_divergence_from_one_gaussian_process_is_the_textbook_formula(process):
     made, covariance = process
     mean, sd = np.linspace(-1, 1, 12).reshape(2, 6), np.full((2, 6), 0.5)
@@ -201,6 +207,7 @@ def test_posterior_is_gaussian_process_regression(regression):
     np.testing.assert_allclose(paths.covariance, exact, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_draws_of_paths_have_the_posterior_moments(regression):
     root, factors, mean, covariance = regression
     loc, inverse = posterior(root, factors)
@@ -212,6 +219,7 @@ def test_draws_of_paths_have_the_posterior_moments(regression):
     within(first * last, exact)
 
 
+@pytest.mark.slow
 def test_no_factors_leave_the_prior(regression):
     root, factors, _, _ = regression
     nothing = jax.tree.map(jnp.zeros_like, factors)

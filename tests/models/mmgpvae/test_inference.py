@@ -123,7 +123,7 @@ def masked(batch: Batch, *names: str) -> Batch:
     return batch._replace(behavior=values, behavior_mask=masks)
 
 
-@pytest.mark.parametrize("fusion", ["precision", "mean"])
+@pytest.mark.parametrize("fusion", ["precision", pytest.param("mean", marks=pytest.mark.slow)])
 def test_missing_behaviour_is_a_model_without_it(make_design, make_batch, make_params, fusion):
     design = make_design(n_bins=8, fusion=fusion)
     batch = make_batch(design)
@@ -138,6 +138,7 @@ def test_missing_behaviour_is_a_model_without_it(make_design, make_batch, make_p
     np.testing.assert_array_equal(found.mean[..., 2], 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fusion", ["precision", "mean"])
 def test_missing_neural_data_are_a_model_without_them(make_design, make_batch, make_params, fusion):
     design = make_design(n_bins=8, fusion=fusion)
@@ -192,6 +193,7 @@ def test_mean_fusion_averages_the_shared_latents_alone(make_design):
     np.testing.assert_allclose(found.linear[0, 0] / precision, [0.5, 2.0, -1.0], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_mean_fusion_of_encoders_is_the_published_average(make_design, make_batch, make_params):
     design = make_design(posterior="fourier", fusion="mean", n_bins=8)
     batch = make_batch(design)
@@ -205,6 +207,7 @@ def test_mean_fusion_of_encoders_is_the_published_average(make_design, make_batc
     np.testing.assert_allclose(full.mean[..., 2], images.mean[..., 2], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_behaviour_says_nothing_of_neural_latents(make_design, make_batch, make_params):
     design = make_design(n_bins=8)
     batch = make_batch(design)
@@ -226,6 +229,7 @@ def test_predictor_moments(make_design, make_batch, make_params):
     np.testing.assert_allclose(variance, exact, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", ["rbf", "matern32", "white"])
 def test_design_over_another_length_has_the_same_prior(make_design, kernel):
     design = make_design(kernel=kernel, behavior=0, channels=(), neural=1, shared=0)

@@ -35,7 +35,13 @@ def _double():
         yield
 
 
-@pytest.fixture(params=list(LIKELIHOODS))
+QUADRATURE = ("negative_binomial", "zero_inflated_gamma")
+"""Those without a closed form take seconds to compile."""
+
+
+@pytest.fixture(
+    params=[pytest.param(it, marks=pytest.mark.slow) if it in QUADRATURE else it for it in LIKELIHOODS]
+)
 def name(request) -> str:
     return request.param
 

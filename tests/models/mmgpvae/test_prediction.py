@@ -13,7 +13,7 @@ from neurokit_snn.models.mmgpvae.prediction import BLOCK, infer, trial_keys
     ("posterior", "causal"),
     [
         ("smoother", False),
-        ("smoother", True),
+        pytest.param("smoother", True, marks=pytest.mark.slow),
         pytest.param("fourier", False, marks=pytest.mark.slow),
         pytest.param("time", False, marks=pytest.mark.slow),
     ],

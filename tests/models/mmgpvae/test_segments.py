@@ -82,7 +82,8 @@ def test_keys_of_pieces_differ():
     assert len(set(keys.tolist())) == 2 * pieces.pieces
 
 
-@pytest.mark.parametrize("causal", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("causal", [False, True])
 def test_inference_in_pieces_is_inference_of_the_whole(
     make_design, make_batch, make_params, monkeypatch, causal
 ):

@@ -55,6 +55,7 @@ def problem(make_design, make_batch, make_params, monkeypatch):
     return design, make_params(design, batch), batch
 
 
+@pytest.mark.slow
 def test_resumed_fit_is_the_whole_fit(problem, schedule, tmp_path):
     """Killed half way: the state on disk, read into a new process's state, ends in the same parameters."""
     design, initial, data = problem
@@ -107,6 +108,7 @@ def test_resumed_fit_is_the_whole_fit(problem, schedule, tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_training_raises_the_bound(problem, schedule):
     """Of the data it is trained on, with all weights 1, whatever the weights were on the way."""
     design, initial, data = problem
