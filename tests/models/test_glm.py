@@ -54,7 +54,7 @@ class TestTuningGLM(ModelSuite):
 
 @pytest.mark.usefixtures("newton_only_for_class")
 class TestHistoryGLM(ModelSuite):
-    simulates = ("encode", "generate")
+    simulates = ("encode", "cosmooth+behavior", "generate")
     spread_of_draws = 0.03
 
     def make(self) -> AbstractModel:
@@ -63,7 +63,7 @@ class TestHistoryGLM(ModelSuite):
 
 @pytest.mark.slow
 class TestCoupledGLMThroughNemos(ModelSuite):
-    simulates = ("encode", "generate")
+    simulates = ("encode", "cosmooth+behavior", "generate")
     spread_of_draws = 0.03
 
     def make(self) -> AbstractModel:

@@ -12,6 +12,7 @@ import xarray as xr
 
 from neurokit_snn.errors import ModelError
 from neurokit_snn.models.base import AbstractModel
+from neurokit_snn.models.conditioning import held_out, task_named
 from neurokit_snn.models.covariates import counts_and_mask, covariate_names
 from neurokit_snn.models.glm.history import history_kernel, past
 from neurokit_snn.models.glm.nemos_fit import fit_population
@@ -89,6 +90,7 @@ class GLM(AbstractModel):
     ``encode`` and ``generate`` show the model no spikes, so a model with a past runs freely on its own: each draw of the
     weights simulates its spikes bin by bin, and the mixture of the rates along those paths is the predictive
     distribution. ``forecast`` shows spikes up to the bin before (horizon 1) and covariates up to the bin itself.
+    ``cosmooth+behavior`` is answered as ``encode``: the GLM reads no counts of the held-in units.
 
     Examples
     --------
@@ -107,7 +109,7 @@ class GLM(AbstractModel):
     True
     """
 
-    tasks: ClassVar[tuple[str, ...]] = ("encode", "forecast", "generate")
+    tasks: ClassVar[tuple[str, ...]] = ("encode", "cosmooth+behavior", "forecast", "generate")
     deterministic: ClassVar[bool] = True
 
     terms_: tuple[Term, ...]
@@ -264,7 +266,10 @@ class GLM(AbstractModel):
                 columns.reshape(n_rows, -1) if columns.size else np.empty((n_rows, 0)), filtered
             )
             rates = _rates(design, weights).reshape(draws, *columns.shape[:2], -1)
-        return {"counts": Poisson(rate_per_bin=self._labelled(rates, visible))}
+        labelled = self._labelled(rates, visible)
+        if task_named(task).counts == "held-in":
+            labelled = labelled.isel(unit=held_out(visible))
+        return {"counts": Poisson(rate_per_bin=labelled)}
 
     def _sample(self, visible: xr.Dataset, *, task: str, rng: np.random.Generator) -> xr.DataArray:
         if not self.kernel_.size or task == "forecast":
