@@ -1,0 +1,367 @@
+"""The picture of the MM-GPVAE figure, drawn from the rows of a run and one fit as an example."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from neurokit_snn import plot
+from paper_figures.harness import Run, mean_interval
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+BLUE, ORANGE, GREEN, PINK, *_ = plot.PALETTE
+TRIALS = 2
+LATENTS = ("neural 0", "shared 0", "behavior 0")
+LAYOUT = [
+    ["z00", "z01", "strip", "strip"],
+    ["z10", "z11", "effect0", "effect1"],
+    ["z20", "z21", "scales", "scales"],
+    ["spikes", "shared", "private", "many"],
+    ["unshared", "units", "race", "coverage"],
+]
+
+
+def draw(run: Run, path: Path, *, example: xr.Dataset | None) -> None:
+    """Draw everything the run has measured; panels of claims that were not asked for say so."""
+    from matplotlib import pyplot
+
+    with plot.style():
+        figure, axes = pyplot.subplot_mosaic(
+            LAYOUT,
+            figsize=(12.0, 12.2),
+            height_ratios=[1.0, 1.0, 1.0, 1.45, 1.45],
+            width_ratios=[1.0, 1.0, 1.0, 1.0],
+        )
+        figure.set_layout_engine("constrained", w_pad=0.08, h_pad=0.08)
+        _example(example, axes)
+        _length_scales(run, axes["scales"])
+        _paired(
+            run,
+            axes["spikes"],
+            of="spikes",
+            arms=["elephant GPFA", "neural only", "known loadings"],
+            title="spikes alone",
+        )
+        arms = ["behaviour only", "no GP", "neural only", "multi-modal, images hidden", "multi-modal"]
+        _paired(run, axes["shared"], of="shared", arms=arms, title="shared latent")
+        _private(run, axes["private"])
+        _many(run, axes["many"])
+        _unshared(run, axes["unshared"])
+        _units(run, axes["units"])
+        _race(run, axes["race"])
+        _coverage(run, axes["coverage"])
+        for letter, name in zip("abcdefghijklm", _first_panels(), strict=False):
+            axes[name].annotate(
+                letter,
+                (0, 1),
+                xycoords="axes fraction",
+                xytext=(-34, 8),
+                textcoords="offset points",
+                fontweight="bold",
+                fontsize=12,
+            )
+        figure.savefig(path, format="png")
+        pyplot.close(figure)
+
+
+def _example(example: xr.Dataset | None, axes: dict[str, Axes]) -> None:
+    """One multi-modal fit: latents, frames, and what each latent does."""
+    paths = np.array([[axes[f"z{row}{column}"] for column in range(TRIALS)] for row in range(3)])
+    if example is None:
+        for one in [*paths.ravel(), axes["strip"], axes["effect0"], axes["effect1"]]:
+            _silent(one, "")
+        return
+    _latents(example, paths)
+    _frames(example, axes["strip"])
+    plot.loading_norms(example, ax=[axes["effect0"], axes["effect1"]])
+
+
+def _first_panels() -> list[str]:
+    return [
+        "z00",
+        "strip",
+        "effect0",
+        "scales",
+        "spikes",
+        "shared",
+        "private",
+        "many",
+        "unshared",
+        "units",
+        "race",
+        "coverage",
+    ]
+
+
+def _latents(example: xr.Dataset, axes: np.ndarray) -> None:
+    blocks = [name.split()[0] for name in LATENTS]
+    parts = {}
+    for name in ("mean", "sd", "truth"):
+        part = (
+            example[name]
+            .sel(true_latent=list(LATENTS))
+            .isel(trial=slice(0, TRIALS))
+            .rename(true_latent="latent")
+        )
+        parts[name] = part.drop_vars("true_block", errors="ignore").assign_coords(block=("latent", blocks))
+        parts[name].attrs = {"units": "sd"}
+    trials = parts["mean"]["trial"].values.tolist()
+    plot.latents(
+        parts["mean"], sd=parts["sd"], truth=parts["truth"], trials=trials, level=0.9, ax=list(axes.ravel())
+    )
+    axes[0, 0].get_legend().remove()
+    for row in axes:
+        spans = np.array([one.get_ylim() for one in row])
+        for one in row:
+            one.set_ylim(spans[:, 0].min(), spans[:, 1].max())
+        row[1].set_yticklabels([])
+    for one in axes[:-1].ravel():
+        one.set_xlabel("")
+        one.set_xticklabels([])
+    for one, trial in zip(axes[0], trials, strict=True):
+        one.set_title(f"held-out trial {trial}")
+    axes[2, 0].legend(
+        *axes[0, 0].get_legend_handles_labels(),
+        ncols=3,
+        loc="upper center",
+        bbox_to_anchor=(1.0, -0.32),
+        columnspacing=1.0,
+    )
+
+
+def _frames(example: xr.Dataset, ax: Axes) -> None:
+    where = {"time": example["time"].values, "trial": example["trial"].values[: example.sizes["shown_trial"]]}
+    true, made = (
+        example[name].rename(shown_trial="trial").assign_coords(where).rename("pixel")
+        for name in ("frames", "predicted_frames")
+    )
+    plot.reconstruction(true, made, times=9, ax=ax)
+    ax.set_title(f"images of held-out trial {where['trial'][0]}, and their reconstruction")
+
+
+def _silent(ax: Axes, title: str) -> None:
+    ax.set_title(title)
+    ax.text(0.5, 0.5, "not run", ha="center", va="center", transform=ax.transAxes, color="0.6")
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+
+
+def _points(ax: Axes, place: float, values: Sequence[float] | np.ndarray, color: str) -> None:
+    """One dot a data set, and the mean with its 95% interval."""
+    found = np.asarray(values, dtype=float)
+    ax.plot(
+        np.full(found.size, place), found, "o", color=color, alpha=0.35, markersize=3.5, markeredgewidth=0
+    )
+    low, high = mean_interval(found)
+    ax.plot([place - 0.22, place + 0.22], [found.mean()] * 2, color=color, linewidth=2.2)
+    if np.isfinite(low):
+        ax.plot([place, place], [low, high], color=color, linewidth=1.6)
+
+
+def _paired(run: Run, ax: Axes, *, of: str, arms: list[str], title: str) -> None:
+    """R2 of each arm, data sets joined by thin lines."""
+    found = {name: run.values(quantity="r2", arm=name, of=of) for name in arms}
+    found = {name: values for name, values in found.items() if values}
+    if not found:
+        _silent(ax, title)
+        return
+    _joined(ax, list(found.values()))
+    for place, (name, values) in enumerate(found.items()):
+        ours = name.startswith("multi-modal")
+        _points(
+            ax, place, list(values.values()), GREEN if ours else BLUE if name == "neural only" else "0.35"
+        )
+    words = [
+        name.replace("multi-modal, images hidden", "multi-modal,\nimages hidden").replace(" only", "\nonly")
+        for name in found
+    ]
+    words = [word.replace("elephant ", "elephant\n").replace("known ", "true\n") for word in words]
+    ax.set_xticks(
+        range(len(found)),
+        labels=words,
+        rotation=35 if len(found) > 3 else 0,
+        ha="right" if len(found) > 3 else "center",
+    )
+    ax.set(title=title, ylabel="held-out R²", xlim=(-0.5, len(found) - 0.5))
+
+
+def _joined(ax: Axes, found: list[dict[int, float]]) -> None:
+    for seed in found[0]:
+        line = [(place, values[seed]) for place, values in enumerate(found) if seed in values]
+        ax.plot(*zip(*line, strict=True), color="0.8", linewidth=0.7, zorder=0)
+
+
+def _private(run: Run, ax: Axes) -> None:
+    title = "private latents and leakage"
+    leak = run.values(quantity="leak", arm="multi-modal", of="worst pair")
+    groups = [
+        (b, run.values(quantity="r2", arm="multi-modal", of=b), c, 0.75)
+        for b, c in (("neural", BLUE), ("behavior", ORANGE))
+    ]
+    groups.append(("worst\nleak", leak, PINK, 0.1))
+    groups = [group for group in groups if group[1]]
+    if not groups:
+        _silent(ax, title)
+        return
+    for place, (_, values, color, target) in enumerate(groups):
+        _points(ax, place, list(values.values()), color)
+        ax.plot([place - 0.35, place + 0.35], [target] * 2, color="black", linewidth=0.9, linestyle=":")
+    ax.set_xticks(range(len(groups)), labels=[group[0] for group in groups])
+    ax.set(title=title, ylabel="held-out R²", xlim=(-0.5, len(groups) - 0.5))
+
+
+def _many(run: Run, ax: Axes) -> None:
+    """20 units, and the published sizes."""
+    title = "where spikes suffice"
+    pairs = [
+        ("20 units", "shared, 20 units", ["neural only", "multi-modal"]),
+        (
+            "digits",
+            "shared, digits",
+            ["a VAE without GP", "the average of two single-modality models", "multi-modal"],
+        ),
+    ]
+    short = {
+        "a VAE without GP": "no GP",
+        "the average of two single-modality models": "average",
+        "neural only": "neural only",
+    }
+    place, ticks = 0, []
+    for label, of, arms in pairs:
+        found = {name: run.values(quantity="r2", arm=name, of=of) for name in arms}
+        for name, values in found.items():
+            if values:
+                _points(ax, place, list(values.values()), GREEN if name == "multi-modal" else "0.35")
+                ticks.append((place, f"{short.get(name, name)},\n{label}"))
+                place += 1
+    if not ticks:
+        _silent(ax, title)
+        return
+    ax.set_xticks([t[0] for t in ticks], labels=[t[1] for t in ticks], rotation=35, ha="right")
+    ax.set(title=title, ylabel="R² of the shared latent", xlim=(-0.5, place - 0.5))
+
+
+def _length_scales(run: Run, ax: Axes) -> None:
+    title, rows = "length scales from two starts", []
+    for start in ("from 12", "from 30"):
+        for latent in ("latent 0", "latent 1"):
+            rows.append((start, latent, run.values(quantity="length scale", arm=start, of=latent)))
+    rows = [row for row in rows if row[2]]
+    if not rows:
+        _silent(ax, title)
+        return
+    for place, (_, _, values) in enumerate(rows):
+        ax.plot(
+            list(values.values()),
+            np.full(len(values), place),
+            "o",
+            color=BLUE,
+            markersize=4,
+            label="learnt" if not place else None,
+        )
+    ax.axvline(8.0, color="black", linestyle="--", linewidth=0.9, label="true")
+    ax.set_yticks(range(len(rows)), labels=[f"{start} bins, {latent}" for start, latent, _ in rows])
+    ax.set(title=title, xlabel="length scale (bins of 50 ms)", xlim=(0, 14), ylim=(len(rows) - 0.5, -0.5))
+    ax.legend(loc="lower right")
+
+
+def _unshared(run: Run, ax: Axes) -> None:
+    title = "is anything shared?"
+    groups = [
+        (arm, run.values(quantity="shared effect", arm=arm, of="shared")) for arm in ("related", "unrelated")
+    ]
+    groups = [group for group in groups if group[1]]
+    if not groups:
+        _silent(ax, title)
+        return
+    for place, (arm, values) in enumerate(groups):
+        _points(ax, place, list(values.values()), GREEN if arm == "related" else "0.35")
+    ax.axhline(0.1, color="black", linewidth=0.9, linestyle=":")
+    ax.set_xticks(range(len(groups)), labels=[f"{arm}\nmodalities" for arm, _ in groups])
+    ax.set(
+        title=title,
+        ylabel="effect of the shared latent\n(share of the largest)",
+        xlim=(-0.5, len(groups) - 0.5),
+        ylim=(-0.03, 1.05),
+    )
+
+
+def _units(run: Run, ax: Axes) -> None:
+    title = "more units"
+    arms = [arm for arm in ("1", "5", "20", "50") if run.values(quantity="r2 by units", arm=arm, of="shared")]
+    if not arms:
+        _silent(ax, title)
+        return
+    found = [run.values(quantity="r2 by units", arm=arm, of="shared") for arm in arms]
+    _joined(ax, found)
+    for place, values in enumerate(found):
+        _points(ax, place, list(values.values()), GREEN)
+    ax.set_xticks(range(len(arms)), labels=arms)
+    ax.set(title=title, xlabel="units", ylabel="R² of the shared latent", xlim=(-0.5, len(arms) - 0.5))
+
+
+def _race(run: Run, ax: Axes) -> None:
+    title = "posteriors: accuracy and time"
+    names = {row["arm"] for row in run.rows if row["claim"] == "smoother" and row["quantity"] == "seconds"}
+    if not names:
+        _silent(ax, title)
+        return
+    colors = {"smoother": GREEN, "fourier": PINK, "time": ORANGE}
+    for name in sorted(names):
+        seconds, r2 = (
+            run.values(quantity=q, arm=name, of=o) for q, o in (("seconds", "fit"), ("r2", "mean"))
+        )
+        kind, steps = name.split()
+        x, y = float(np.median(list(seconds.values()))), float(np.mean(list(r2.values())))
+        ax.plot(
+            list(seconds.values()),
+            list(r2.values()),
+            "o",
+            color=colors[kind],
+            alpha=0.3,
+            markersize=3.5,
+            markeredgewidth=0,
+        )
+        ax.plot(x, y, "o", color=colors[kind], markersize=7)
+        label = {"fourier": "published guide", "time": "time-domain GP-VAE"}.get(kind, kind)
+        ax.annotate(
+            f"{label},\n{steps} steps",
+            (x, y),
+            xytext=(0, -8),
+            textcoords="offset points",
+            fontsize=7,
+            va="top",
+            ha="center",
+        )
+    ax.set_xscale("log")
+    ax.margins(x=0.35, y=0.25)
+    ax.set(title=title, xlabel="seconds of a fit", ylabel="mean R² of the three latents")
+
+
+def _coverage(run: Run, ax: Axes) -> None:
+    title = "coverage of 90% intervals"
+    words = [
+        ("rates", "rates", "multi-modal", (0.85, 0.95)),
+        ("spikes'\nlatents", "latents_of_spikes", "neural only", (0.80, 0.97)),
+        *(
+            (f"{block}\nlatent", f"{block} 0", "multi-modal", (0.80, 0.97))
+            for block in ("neural", "shared", "behavior")
+        ),
+    ]
+    groups = [(name, run.values(quantity="coverage", arm=arm, of=of), band) for name, of, arm, band in words]
+    groups = [group for group in groups if group[1]]
+    if not groups:
+        _silent(ax, title)
+        return
+    for place, (_, values, band) in enumerate(groups):
+        ax.fill_between([place - 0.38, place + 0.38], *band, color="0.9", linewidth=0)
+        _points(ax, place, list(values.values()), GREEN)
+    ax.axhline(0.9, color="black", linewidth=0.9, linestyle=":")
+    ax.set_xticks(range(len(groups)), labels=[group[0] for group in groups])
+    ax.set(title=title, ylabel="share inside", xlim=(-0.5, len(groups) - 0.5), ylim=(0.0, 1.02))
