@@ -104,13 +104,41 @@ def _neural(design: Design, batch: Batch, length_scale: float, rng: np.random.Ge
     kept = min(size, singular.size)
     loading = np.zeros((design.n_units, size))
     loading[:, :kept] = (rows[:kept] * singular[:kept, None] / np.sqrt(len(flat))).T / weight[:, None]
-    rotation, _ = np.linalg.qr(rng.standard_normal((size, size)))
-    loading = np.clip(loading, -2.0, 2.0) @ rotation + 0.01 * rng.standard_normal(loading.shape)
+    scores = np.zeros((*mask.shape[:2], size))
+    scores[mask.any(-1), :kept] = (flat - flat.mean(0)) @ rows[:kept].T / np.maximum(singular[:kept], 1e-12)
+    turn = _turned(design, batch, scores, mask.any(-1), rng)
+    loading = np.clip(loading @ turn, -2.0, 2.0) + 0.01 * rng.standard_normal(loading.shape)
     return {
         "loading": jnp.asarray(loading, jnp.float32),
         "offset": jnp.asarray(offset, jnp.float32),
         "neural_extra": {name: jnp.asarray(value, jnp.float32) for name, value in extra.items()},
     }
+
+
+def _turned(
+    design: Design, batch: Batch, scores: np.ndarray, valid: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Rotation ``(component, latent)`` that puts what best foretells behaviour into the shared latents, the rest before them.
+
+    Components and behaviour are compared bin by bin: the left singular vectors of their correlation. Within each block the
+    directions are turned at random, as nothing tells them apart.
+    """
+    size = scores.shape[-1]
+    order = np.eye(size)
+    if design.shared and design.channels:
+        shared = np.zeros((size, size))
+        for channel in design.channels:
+            known = valid & (np.asarray(batch.behavior_mask[channel.name]) > 0)
+            features = np.asarray(batch.behavior[channel.name], np.float64)[known]
+            apart = features - features.mean(0)
+            told = (scores[known] - scores[known].mean(0)).T @ apart / max(np.sqrt(np.square(apart).sum()), 1e-12)
+            shared += told @ told.T
+        order = np.linalg.eigh(shared)[1]  # ascending: the shared ones last, as in the order of the blocks
+    for block in (slice(0, design.neural), slice(design.neural, size)):
+        width = block.stop - block.start
+        turn, _ = np.linalg.qr(rng.standard_normal((width, width)))
+        order[:, block] = order[:, block] @ turn
+    return order
 
 
 def _information(design: Design, offset: np.ndarray, extra: dict[str, np.ndarray]) -> np.ndarray:
