@@ -106,7 +106,7 @@ def _neural(design: Design, batch: Batch, length_scale: float, rng: np.random.Ge
     loading[:, :kept] = (rows[:kept] * singular[:kept, None] / np.sqrt(len(flat))).T / weight[:, None]
     scores = np.zeros((*mask.shape[:2], size))
     scores[mask.any(-1), :kept] = (flat - flat.mean(0)) @ rows[:kept].T / np.maximum(singular[:kept], 1e-12)
-    turn = _turned(design, batch, scores, mask.any(-1), rng)
+    turn = _turned(design, batch, scores, np.asarray(mask.any(-1)), rng)
     loading = np.clip(loading @ turn, -2.0, 2.0) + 0.01 * rng.standard_normal(loading.shape)
     return {
         "loading": jnp.asarray(loading, jnp.float32),
@@ -131,7 +131,11 @@ def _turned(
             known = valid & (np.asarray(batch.behavior_mask[channel.name]) > 0)
             features = np.asarray(batch.behavior[channel.name], np.float64)[known]
             apart = features - features.mean(0)
-            told = (scores[known] - scores[known].mean(0)).T @ apart / max(np.sqrt(np.square(apart).sum()), 1e-12)
+            told = (
+                (scores[known] - scores[known].mean(0)).T
+                @ apart
+                / max(np.sqrt(np.square(apart).sum()), 1e-12)
+            )
             shared += told @ told.T
         order = np.linalg.eigh(shared)[1]  # ascending: the shared ones last, as in the order of the blocks
     for block in (slice(0, design.neural), slice(design.neural, size)):
