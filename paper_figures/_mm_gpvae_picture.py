@@ -18,13 +18,8 @@ if TYPE_CHECKING:
 BLUE, ORANGE, GREEN, PINK, *_ = plot.PALETTE
 TRIALS = 2
 LATENTS = ("neural 0", "shared 0", "behavior 0")
-LAYOUT = [
-    ["z00", "z01", "strip", "strip"],
-    ["z10", "z11", "effect0", "effect1"],
-    ["z20", "z21", "scales", "scales"],
-    ["spikes", "shared", "private", "many"],
-    ["unshared", "units", "race", "coverage"],
-]
+MIDDLE = [["strip", "strip"], ["effect0", "effect1"], ["scales", "scales"]]
+BELOW = [["spikes", "shared", "private", "many"], ["unshared", "units", "race", "coverage"]]
 
 
 def draw(run: Run, path: Path, *, example: xr.Dataset | None) -> None:
@@ -32,22 +27,16 @@ def draw(run: Run, path: Path, *, example: xr.Dataset | None) -> None:
     from matplotlib import pyplot
 
     with plot.style():
-        figure, axes = pyplot.subplot_mosaic(
-            LAYOUT,
-            figsize=(12.0, 12.2),
-            height_ratios=[1.0, 1.0, 1.0, 1.45, 1.45],
-            width_ratios=[1.0, 1.0, 1.0, 1.0],
-        )
-        figure.set_layout_engine("constrained", w_pad=0.08, h_pad=0.08)
-        _example(example, axes)
+        figure = pyplot.figure(figsize=(12.0, 11.4))
+        above, below = figure.subfigures(2, 1, height_ratios=[1.0, 1.15])
+        left, right = above.subfigures(1, 2, width_ratios=[1.0, 1.05])
+        paths = left.subplots(3, TRIALS, sharex=True, sharey="row")
+        axes = right.subplot_mosaic(MIDDLE, height_ratios=[1.0, 0.8, 0.8])
+        axes |= below.subplot_mosaic(BELOW)
+        _example(example, paths, axes)
         _length_scales(run, axes["scales"])
-        _paired(
-            run,
-            axes["spikes"],
-            of="spikes",
-            arms=["elephant GPFA", "neural only", "known loadings"],
-            title="spikes alone",
-        )
+        arms = ["elephant GPFA", "neural only", "known loadings"]
+        _paired(run, axes["spikes"], of="spikes", arms=arms, title="spikes alone")
         arms = ["behaviour only", "no GP", "neural only", "multi-modal, images hidden", "multi-modal"]
         _paired(run, axes["shared"], of="shared", arms=arms, title="shared latent")
         _private(run, axes["private"])
@@ -56,12 +45,19 @@ def draw(run: Run, path: Path, *, example: xr.Dataset | None) -> None:
         _units(run, axes["units"])
         _race(run, axes["race"])
         _coverage(run, axes["coverage"])
-        for letter, name in zip("abcdefghijklm", _first_panels(), strict=False):
-            axes[name].annotate(
+        lettered = [
+            paths[0, 0],
+            axes["strip"],
+            axes["effect0"],
+            axes["scales"],
+            *(axes[n] for row in BELOW for n in row),
+        ]
+        for letter, one in zip("abcdefghijkl", lettered, strict=True):
+            one.annotate(
                 letter,
                 (0, 1),
                 xycoords="axes fraction",
-                xytext=(-34, 8),
+                xytext=(-36, 7),
                 textcoords="offset points",
                 fontweight="bold",
                 fontsize=12,
@@ -70,33 +66,19 @@ def draw(run: Run, path: Path, *, example: xr.Dataset | None) -> None:
         pyplot.close(figure)
 
 
-def _example(example: xr.Dataset | None, axes: dict[str, Axes]) -> None:
+def _example(example: xr.Dataset | None, paths: np.ndarray, axes: dict[str, Axes]) -> None:
     """One multi-modal fit: latents, frames, and what each latent does."""
-    paths = np.array([[axes[f"z{row}{column}"] for column in range(TRIALS)] for row in range(3)])
     if example is None:
         for one in [*paths.ravel(), axes["strip"], axes["effect0"], axes["effect1"]]:
             _silent(one, "")
         return
     _latents(example, paths)
     _frames(example, axes["strip"])
-    plot.loading_norms(example, ax=[axes["effect0"], axes["effect1"]])
-
-
-def _first_panels() -> list[str]:
-    return [
-        "z00",
-        "strip",
-        "effect0",
-        "scales",
-        "spikes",
-        "shared",
-        "private",
-        "many",
-        "unshared",
-        "units",
-        "race",
-        "coverage",
-    ]
+    for one in plot.loading_norms(example, ax=[axes["effect0"], axes["effect1"]]):
+        if one.get_legend() is not None:
+            one.get_legend().remove()
+    for name, words in (("effect0", "effect on spike counts"), ("effect1", "effect on images")):
+        axes[name].set_title(words)
 
 
 def _latents(example: xr.Dataset, axes: np.ndarray) -> None:
@@ -116,23 +98,12 @@ def _latents(example: xr.Dataset, axes: np.ndarray) -> None:
         parts["mean"], sd=parts["sd"], truth=parts["truth"], trials=trials, level=0.9, ax=list(axes.ravel())
     )
     axes[0, 0].get_legend().remove()
-    for row in axes:
-        spans = np.array([one.get_ylim() for one in row])
-        for one in row:
-            one.set_ylim(spans[:, 0].min(), spans[:, 1].max())
-        row[1].set_yticklabels([])
     for one in axes[:-1].ravel():
         one.set_xlabel("")
-        one.set_xticklabels([])
     for one, trial in zip(axes[0], trials, strict=True):
         one.set_title(f"held-out trial {trial}")
-    axes[2, 0].legend(
-        *axes[0, 0].get_legend_handles_labels(),
-        ncols=3,
-        loc="upper center",
-        bbox_to_anchor=(1.0, -0.32),
-        columnspacing=1.0,
-    )
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    axes[0, 0].figure.legend(handles, names, ncols=3, loc="outside lower center")
 
 
 def _frames(example: xr.Dataset, ax: Axes) -> None:
@@ -248,27 +219,28 @@ def _many(run: Run, ax: Axes) -> None:
 
 
 def _length_scales(run: Run, ax: Axes) -> None:
-    title, rows = "length scales from two starts", []
-    for start in ("from 12", "from 30"):
-        for latent in ("latent 0", "latent 1"):
-            rows.append((start, latent, run.values(quantity="length scale", arm=start, of=latent)))
-    rows = [row for row in rows if row[2]]
-    if not rows:
+    title = "learnt length scales of the spikes' latents"
+    starts = {
+        start: [run.values(quantity="length scale", arm=start, of=f"latent {i}") for i in (0, 1)]
+        for start in ("from 12", "from 30")
+    }
+    found = {start: [*first.values(), *second.values()] for start, (first, second) in starts.items() if first}
+    if not found:
         _silent(ax, title)
         return
-    for place, (_, _, values) in enumerate(rows):
+    for place, values in enumerate(found.values()):
         ax.plot(
-            list(values.values()),
+            values,
             np.full(len(values), place),
             "o",
             color=BLUE,
-            markersize=4,
+            alpha=0.6,
             label="learnt" if not place else None,
         )
     ax.axvline(8.0, color="black", linestyle="--", linewidth=0.9, label="true")
-    ax.set_yticks(range(len(rows)), labels=[f"{start} bins, {latent}" for start, latent, _ in rows])
-    ax.set(title=title, xlabel="length scale (bins of 50 ms)", xlim=(0, 14), ylim=(len(rows) - 0.5, -0.5))
-    ax.legend(loc="lower right")
+    ax.set_yticks(range(len(found)), labels=[f"{start} bins" for start in found])
+    ax.set(title=title, xlabel="length scale (bins of 50 ms)", xlim=(0, 14), ylim=(len(found) - 0.5, -0.5))
+    ax.legend(loc="center right")
 
 
 def _unshared(run: Run, ax: Axes) -> None:
@@ -340,6 +312,7 @@ def _race(run: Run, ax: Axes) -> None:
             ha="center",
         )
     ax.set_xscale("log")
+    ax.xaxis.set_major_formatter("{x:g}")
     ax.margins(x=0.35, y=0.25)
     ax.set(title=title, xlabel="seconds of a fit", ylabel="mean R² of the three latents")
 
@@ -361,7 +334,7 @@ def _coverage(run: Run, ax: Axes) -> None:
         return
     for place, (_, values, band) in enumerate(groups):
         ax.fill_between([place - 0.38, place + 0.38], *band, color="0.9", linewidth=0)
-        _points(ax, place, list(values.values()), GREEN)
+        _points(ax, place, list(values.values()), BLUE if "spikes" in groups[place][0] else GREEN)
     ax.axhline(0.9, color="black", linewidth=0.9, linestyle=":")
     ax.set_xticks(range(len(groups)), labels=[group[0] for group in groups])
     ax.set(title=title, ylabel="share inside", xlim=(-0.5, len(groups) - 0.5), ylim=(0.0, 1.02))

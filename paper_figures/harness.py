@@ -130,11 +130,7 @@ class Run:
                 made = make(checkpoints)
                 artefact.write(path, kind=KIND, trees={"result": made}, config=full, overwrite=True)
                 shutil.rmtree(checkpoints, ignore_errors=True)
-                print(
-                    f"{name} {json.dumps(key)}: {time.perf_counter() - began:.1f} s",
-                    file=sys.stderr,
-                    flush=True,
-                )
+                print(f"{path.stem}: {time.perf_counter() - began:.1f} s", file=sys.stderr, flush=True)
             self._kept[path] = artefact.read(path, kind=KIND).dataset("result").load()
         return self._kept[path]
 
