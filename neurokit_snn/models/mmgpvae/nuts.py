@@ -2,13 +2,13 @@
 
 Neural data alone, with latents that enter the predictor linearly, leave nothing to amortise: latents in whitened Fourier
 coefficients, loadings, offsets and length scales together have a smooth posterior that NUTS (Hoffman and Gelman, JMLR 2014)
-walks through. Nothing is factorised on the way, so that many chains, or many data sets, run side by side.
+walks through. Nothing is factorised on the way, so that many data sets may run side by side.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -20,6 +20,7 @@ import xarray as xr
 from jax import Array
 from jax.typing import ArrayLike
 from numpyro.infer import MCMC, NUTS, init_to_sample
+from tqdm.auto import tqdm
 
 from neurokit_snn.errors import ModelError
 from neurokit_snn.models.mmgpvae.arrays import batch_of
@@ -122,44 +123,42 @@ def linear_model(design: Design, prior: Prior, batch: Batch) -> None:
 
 
 def sampler(
-    design: Design,
-    *,
-    draws: int,
-    warmup: int,
-    chains: int = 1,
-    known: Mapping[str, ArrayLike] | None = None,
-    depth: int = 10,
-    progress: bool = False,
+    design: Design, *, draws: int, warmup: int, known: Mapping[str, Array] | None = None, depth: int = 10
 ) -> MCMC:
-    """NUTS of `linear_model`: ``.run(key, prior, batch)``, which may stand inside `jax.vmap` where there is one chain.
+    """NUTS of `linear_model`, one chain: ``.run(key, prior, batch)``, which may stand inside `jax.jit` and `jax.vmap`.
 
     Parameters
     ----------
     design
         The model.
     draws, warmup
-        Steps that are kept, and before them steps of adaptation, of each chain.
-    chains
-        Chains, which run as one vector.
+        Steps that are kept, and before them steps of adaptation.
     known
         Sites that are not sampled, and their values.
     depth
         Most doublings of a trajectory.
-    progress
-        Show a bar.
     """
     program = functools.partial(linear_model, design)
     if known:
         program = numpyro.handlers.condition(program, data=dict(known))
     kernel = NUTS(program, init_strategy=init_to_sample, target_accept_prob=0.9, max_tree_depth=depth)
-    return MCMC(
-        kernel,
-        num_warmup=warmup,
-        num_samples=draws,
-        num_chains=chains,
-        chain_method="vectorized" if chains > 1 else "sequential",
-        progress_bar=progress,
-    )
+    return MCMC(kernel, num_warmup=warmup, num_samples=draws, num_chains=1, progress_bar=False)
+
+
+@functools.lru_cache(maxsize=8)
+def _chain(
+    design: Design, draws: int, warmup: int
+) -> Callable[..., tuple[dict[str, Array], dict[str, Array]]]:
+    """One chain, compiled: draws and statistics of a key, a prior, data and known sites."""
+
+    def run(
+        key: Array, prior: Prior, batch: Batch, known: dict[str, Array]
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
+        nuts = sampler(design, draws=draws, warmup=warmup, known=known)
+        nuts.run(key, prior, batch, extra_fields=(*STATISTICS, "potential_energy"))
+        return nuts.get_samples(), nuts.get_extra_fields()
+
+    return jax.jit(run)
 
 
 def sample_posterior(
@@ -202,7 +201,7 @@ def sample_posterior(
         Parameters that are not sampled: ``loading (unit, latent)``, ``offset (unit,)``, ``length_scale (latent,)`` in
         seconds, and by name those of the likelihood, ``(unit,)``.
     chains, draws, warmup
-        Chains, steps kept of each, and steps of adaptation before them.
+        Chains, which run one after another, steps kept of each, and steps of adaptation before them.
     seed
         The same seed gives the same draws on the same machine.
     progress
@@ -232,10 +231,10 @@ def sample_posterior(
     >>> import neurokit_snn as nk
     >>> rng = np.random.default_rng(0)
     >>> tree = nk.recording.build(spikes={i: np.sort(rng.uniform(0, 4, 40)) for i in range(2)})
-    >>> data = nk.recording.windows(tree, 0.25, length=2.0)
-    >>> found = sample_posterior(data, length_scale=0.5, chains=2, draws=20, warmup=20)
+    >>> data = nk.recording.bin(tree, 0.5, start=0.0, stop=4.0)
+    >>> found = sample_posterior(data, length_scale=1.0, chains=2, draws=20, warmup=20)
     >>> dict(found["posterior"]["latents"].sizes)
-    {'chain': 2, 'draw': 20, 'trial': 2, 'time': 8, 'latent': 1}
+    {'chain': 2, 'draw': 20, 'trial': 1, 'time': 8, 'latent': 1}
     """
     who = "sample_posterior"
     for name, value in (("chains", chains), ("draws", draws), ("warmup", warmup)):
@@ -245,12 +244,14 @@ def sample_posterior(
     width = float(data.attrs["bin_width"])
     prior = prior_of(design, batch, length_scale=length_scale / width)
     sites = _sites(design, dict(known or {}), width, who)
-    run = sampler(design, draws=draws, warmup=warmup, chains=chains, known=sites, progress=progress)
-    run.run(jax.random.key(seed), prior, batch, extra_fields=(*STATISTICS, "potential_energy"))
-    found = {name: np.asarray(value) for name, value in run.get_samples(group_by_chain=True).items()}
+    run = _chain(design, draws, warmup)
+    keys = jax.random.split(jax.random.key(seed), chains)
+    bar = tqdm(keys, desc="sampling", unit="chain", disable=not progress, leave=False)
+    made = [jax.tree.map(np.asarray, run(key, prior, batch, sites)) for key in bar]
+    found, statistics = jax.tree.map(lambda *parts: np.stack(parts), *made)
     for name, value in sites.items():
         found.setdefault(name, np.broadcast_to(np.asarray(value), (chains, draws, *np.shape(value))))
-    return _tree(design, data, found, run.get_extra_fields(group_by_chain=True))
+    return _tree(design, data, found, statistics)
 
 
 def _arrays(
@@ -333,7 +334,7 @@ def _sites(design: Design, known: dict[str, ArrayLike], width: float, who: str) 
 
 
 def _tree(
-    design: Design, data: xr.Dataset, found: dict[str, np.ndarray], statistics: dict[str, Array]
+    design: Design, data: xr.Dataset, found: dict[str, np.ndarray], statistics: dict[str, np.ndarray]
 ) -> xr.DataTree:
     """Draws and statistics with their labels."""
     labels, _ = design.labels()
@@ -361,8 +362,8 @@ def _tree(
         | {k: v.values for k, v in where.items()},
         attrs={"inference_library": "numpyro", "inference_library_version": numpyro.__version__},
     )
-    made = {STATISTICS[name]: np.asarray(statistics[name]) for name in STATISTICS}
-    made["lp"] = -np.asarray(statistics["potential_energy"])
+    made = {ours: statistics[theirs] for theirs, ours in STATISTICS.items()}
+    made["lp"] = -statistics["potential_energy"]
     made["tree_depth"] = np.floor(np.log2(made["n_steps"])).astype(np.int64) + 1
     stats = xr.Dataset({name: (first, value) for name, value in made.items()}, coords=steps)
     observed = data[[design.likelihood.variable]].drop_attrs()

@@ -171,3 +171,21 @@ def test_modalities_round_trip():
         np.testing.assert_array_equal(one.centre, two.centre)
         np.testing.assert_array_equal(one.scale, two.scale)
         assert one.channel == two.channel
+
+
+def test_checkpoint_gives_back_what_it_was_given(tmp_path):
+    """Keys of JAX, integers and floats of the optimiser's state, to the bit."""
+    state = (jax.random.key(7), {"a": jnp.arange(3), "b": (jnp.float32(0.1), jnp.ones((2, 2)) / 3)})
+    path = tmp_path / "c.nk"
+    fresh = (jax.random.key(0), {"a": jnp.zeros(3, int), "b": (jnp.float32(0), jnp.zeros((2, 2)))})
+    same, steps, losses = Checkpoint(path, fingerprint="f").restored(fresh)
+    assert same is fresh
+    assert (steps, losses.size) == (0, 0)
+    Checkpoint(path, fingerprint="f").keep(state, 5, np.arange(5.0))  # the last write is too young
+    assert not path.exists()
+    Checkpoint(path, fingerprint="f").keep(state, 5, np.arange(5.0), last=True)
+    back, steps, losses = Checkpoint(path, fingerprint="f").restored(fresh)
+    np.testing.assert_array_equal(jax.random.key_data(back[0]), jax.random.key_data(state[0]))
+    assert_same(back[1], state[1])
+    assert steps == 5
+    np.testing.assert_array_equal(losses, np.arange(5.0))
