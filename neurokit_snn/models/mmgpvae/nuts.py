@@ -196,7 +196,7 @@ def sample_posterior(
     length_scale
         Prior median of every length scale, seconds.
     length_scale_bounds
-        Seconds; None for a third and twice of ``length_scale``.
+        Seconds; None for half and twice of ``length_scale``.
     known
         Parameters that are not sampled: ``loading (unit, latent)``, ``offset (unit,)``, ``length_scale (latent,)`` in
         seconds, and by name those of the likelihood, ``(unit,)``.
@@ -273,7 +273,7 @@ def _arrays(
     n_units = int(data.sizes["unit"])
     if not 0 < latents <= n_units:
         raise ModelError(f"{who}: latents is {latents}; give 1 to {n_units}, the number of units")
-    lowest, highest = bounds or (length_scale / 3.0, length_scale * 2.0)
+    lowest, highest = bounds or (length_scale / 2.0, length_scale * 2.0)
     if not 0.0 < lowest < length_scale < highest:
         raise ModelError(
             f"{who}: length_scale is {length_scale:g} s with bounds {lowest:g} and {highest:g} s; it must lie between them"
