@@ -28,8 +28,10 @@ __all__ = ["behavior_factors", "behavior_votes", "extras", "neural_update", "pre
 
 SHARPEST = 10.0
 """Largest log precision of an encoder's factor."""
-TRUSTED = 8.0
-"""Log odds that an encoder is right, before the posterior says what it thinks of that: half is left at 4 standard deviations."""
+TRUSTED = 4.5
+"""Log odds that an encoder is right, before the posterior says what it thinks of that: half is left at 3 standard deviations."""
+SLACK = 0.3
+"""Error, in standard deviations of the prior, that is no sign of a wrong place: networks err by more than their noise."""
 
 Held = tuple[Factors, list[Array]]
 """Where the rounds of inference stand: factors of the neural data, and the trust ``(trial, time)`` in each behaviour."""
@@ -102,7 +104,8 @@ def agreement(design: Design, votes: list[Vote], paths: Paths) -> list[Array]:
     """Probability ``(trial, time)`` that each vote is right, given the posterior so far."""
     mean = paths.mean[..., design.of_behavior]
     variance = jnp.diagonal(paths.covariance, axis1=-2, axis2=-1)[..., design.of_behavior]
-    squares = [jnp.square(m - mean) * precision / (1.0 + precision * variance) for m, precision in votes]
+    spread = variance + SLACK**2
+    squares = [jnp.square(m - mean) * precision / (1.0 + precision * spread) for m, precision in votes]
     return [jax.nn.sigmoid(TRUSTED - 0.5 * square.sum(-1)) for square in squares]
 
 
