@@ -157,14 +157,15 @@ def many_neurons(run: Run) -> Claim:
 
 
 def gp(run: Run) -> Claim:
-    pairs = {
-        s: (r2(multi(run, s), SHARED), r2(multi(run, s, kernel="white"), SHARED))
-        for s in run.seeds(DATA_SETS[run.scale])
-    }
-    more = differences(run, "latents.gp", pairs, of="shared", arms=("multi-modal", "no GP"))
-    return run.judge(
-        "latents.gp", "R2 of the shared latent, with a GP prior minus without", more, op=">=", target=0.1
-    )
+    pairs = {}
+    for seed in run.seeds(DATA_SETS[run.scale]):
+        where = setting(run, seed)
+        pairs[seed] = r2(fit(run, where), SHARED), r2(fit(run, where, kernel="white"), SHARED)
+    steps = STEPS[run.scale]
+    arms = (f"multi-modal, {steps} steps", f"no GP, {steps} steps")
+    more = differences(run, "latents.gp", pairs, of="shared", arms=arms)
+    words = f"R2 of the shared latent, with a GP prior minus without, {steps} steps each"
+    return run.judge("latents.gp", words, more, op=">=", target=0.1)
 
 
 # ---- coverage -------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from neurokit_snn import plot
+from paper_figures._mm_gpvae_models import STEPS
 from paper_figures.harness import Run, mean_interval
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ def draw(run: Run, path: Path, *, example: xr.Dataset | None) -> None:
         _length_scales(run, axes["scales"])
         arms = ["elephant GPFA", "neural only", "known loadings"]
         _paired(run, axes["spikes"], of="spikes", arms=arms, title="spikes alone")
-        arms = ["behaviour only", "no GP", "neural only", "multi-modal, images hidden", "multi-modal"]
+        steps = STEPS[run.scale]
+        arms = ["behaviour only", f"no GP, {steps} steps", f"multi-modal, {steps} steps"]
+        arms += ["neural only", "multi-modal, images hidden", "multi-modal"]
         _paired(run, axes["shared"], of="shared", arms=arms, title="shared latent")
         _private(run, axes["private"])
         _many(run, axes["many"])
@@ -148,10 +151,7 @@ def _paired(run: Run, ax: Axes, *, of: str, arms: list[str], title: str) -> None
         _points(
             ax, place, list(values.values()), GREEN if ours else BLUE if name == "neural only" else "0.35"
         )
-    words = [
-        name.replace("multi-modal, images hidden", "multi-modal,\nimages hidden").replace(" only", "\nonly")
-        for name in found
-    ]
+    words = [name.replace(", ", ",\n").replace(" only", "\nonly") for name in found]
     words = [word.replace("elephant ", "elephant\n").replace("known ", "true\n") for word in words]
     ax.set_xticks(
         range(len(found)),
@@ -192,11 +192,8 @@ def _many(run: Run, ax: Axes) -> None:
     title = "where spikes suffice"
     pairs = [
         ("20 units", "shared, 20 units", ["neural only", "multi-modal"]),
-        (
-            "digits",
-            "shared, digits",
-            ["a VAE without GP", "the average of two single-modality models", "multi-modal"],
-        ),
+        ("digits", "shared, digits", ["the average of two single-modality models", "multi-modal"]),
+        ("digits,\nall latents", "all latents, digits", ["a VAE without GP", "multi-modal"]),
     ]
     short = {
         "a VAE without GP": "no GP",
@@ -215,7 +212,7 @@ def _many(run: Run, ax: Axes) -> None:
         _silent(ax, title)
         return
     ax.set_xticks([t[0] for t in ticks], labels=[t[1] for t in ticks], rotation=35, ha="right")
-    ax.set(title=title, ylabel="R² of the shared latent", xlim=(-0.5, place - 0.5))
+    ax.set(title=title, ylabel="R² of the shared (or all) latents", xlim=(-0.5, place - 0.5))
 
 
 def _length_scales(run: Run, ax: Axes) -> None:
