@@ -174,19 +174,21 @@ def gp(run: Run) -> Claim:
 COVERED = {
     "rates": "true rates of held-out trials inside 90% intervals, multi-modal",
     "latents": "aligned latents of held-out trials inside 90% intervals, multi-modal, all blocks together",
+    "rates_of_spikes": "true rates of held-out trials inside 90% intervals, neural-only",
     "latents_of_spikes": "aligned latents of held-out trials inside 90% intervals, neural-only",
 }
 
 
 def coverage(run: Run, what: str, side: str, target: float) -> Claim:
     name, values = f"coverage.{what}.{side}", []
+    variable, _, spikes = what.partition("_of_")
+    arm = "neural only" if spikes else "multi-modal"
     for seed in run.seeds(DATA_SETS[run.scale]):
+        fits = neural_only(run, setting(run, seed)) if spikes else multi(run, seed)
+        found = fits[f"coverage_{variable}"]
         if what == "latents_of_spikes":
-            found = neural_only(run, setting(run, seed))["coverage_latents"].sel(true_latent=[SHARED, NEURAL])
-        else:
-            found = multi(run, seed)[f"coverage_{what}"]
+            found = found.sel(true_latent=[SHARED, NEURAL])
         values.append(float(found.mean()))
-        arm = "neural only" if what == "latents_of_spikes" else "multi-modal"
         run.record(f"coverage.{what}", quantity="coverage", arm=arm, of=what, seed=seed, value=values[-1])
         for latent in found["true_latent"].values if found.dims else ():
             one = float(found.sel(true_latent=latent))

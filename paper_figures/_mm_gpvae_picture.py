@@ -317,12 +317,10 @@ def _race(run: Run, ax: Axes) -> None:
 def _coverage(run: Run, ax: Axes) -> None:
     title = "coverage of 90% intervals"
     words = [
+        ("rates,\nspikes", "rates_of_spikes", "neural only", (0.85, 0.95)),
+        ("latents,\nspikes", "latents_of_spikes", "neural only", (0.80, 0.97)),
         ("rates", "rates", "multi-modal", (0.85, 0.95)),
-        ("spikes'\nlatents", "latents_of_spikes", "neural only", (0.80, 0.97)),
-        *(
-            (f"{block}\nlatent", f"{block} 0", "multi-modal", (0.80, 0.97))
-            for block in ("neural", "shared", "behavior")
-        ),
+        *((block, f"{block} 0", "multi-modal", (0.80, 0.97)) for block in ("neural", "shared", "behavior")),
     ]
     groups = [(name, run.values(quantity="coverage", arm=arm, of=of), band) for name, of, arm, band in words]
     groups = [group for group in groups if group[1]]
@@ -333,5 +331,5 @@ def _coverage(run: Run, ax: Axes) -> None:
         ax.fill_between([place - 0.38, place + 0.38], *band, color="0.9", linewidth=0)
         _points(ax, place, list(values.values()), BLUE if "spikes" in groups[place][0] else GREEN)
     ax.axhline(0.9, color="black", linewidth=0.9, linestyle=":")
-    ax.set_xticks(range(len(groups)), labels=[group[0] for group in groups])
+    ax.set_xticks(range(len(groups)), labels=[group[0] for group in groups], rotation=35, ha="right")
     ax.set(title=title, ylabel="share inside", xlim=(-0.5, len(groups) - 0.5), ylim=(0.0, 1.02))

@@ -267,6 +267,8 @@ FIGURE = Figure(
         "coverage.rates.most": lambda run: latents.coverage(run, "rates", "most", 0.95),
         "coverage.latents.least": lambda run: latents.coverage(run, "latents", "least", 0.80),
         "coverage.latents.most": lambda run: latents.coverage(run, "latents", "most", 0.97),
+        "coverage.rates_of_spikes.least": lambda run: latents.coverage(run, "rates_of_spikes", "least", 0.85),
+        "coverage.rates_of_spikes.most": lambda run: latents.coverage(run, "rates_of_spikes", "most", 0.95),
         "coverage.latents_of_spikes.least": lambda run: latents.coverage(
             run, "latents_of_spikes", "least", 0.80
         ),
