@@ -144,18 +144,24 @@ def keep_summary(model: nk.MMGPVAE, folder: Path) -> None:
 def song(*, quick: bool) -> tuple[xr.Dataset, nk.MMGPVAE]:
     """Calcium and spectrogram of `songbird-hvc` in windows, and the model of them."""
     data = nk.recording.windows(nk.catalog.open("songbird-hvc"), 0.05, length=2.0)
-    bands = data["behavior_song"].coarsen(frequency=3).mean().assign_attrs(data["behavior_song"].attrs)
+    bands = (
+        data["behavior_song"]
+        .coarsen(frequency=10, boundary="trim")
+        .mean()
+        .assign_attrs(data["behavior_song"].attrs)
+    )
     active = (data["counts"].sum(("trial", "time")) >= 20).values
     data = data.drop_vars(["behavior_song", "frequency", "counts", "mask"]).assign(behavior_song=bands)
     model = nk.MMGPVAE(
-        neural=1,
+        neural=2,
         shared=4,
         behavior=1,
         covariates=("song",),
         likelihood="gaussian",
-        length_scale=0.1,
-        length_scale_bounds=(0.06, 0.2),
-        steps=5 if quick else 300,
+        length_scale=0.15,
+        length_scale_bounds=(0.08, 0.3),
+        hidden=(20,),
+        steps=5 if quick else 150,
         batch_size=4,
     )
     return data.isel(unit=active), model
