@@ -26,8 +26,7 @@ def _losses(devices: int) -> np.ndarray:
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
-        # XLA's pool has a thread a core; two devices that factorise at once need more than two, or wait for each other for ever.
-        env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "NPROC": "8"},
+        env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
         capture_output=True,
         text=True,
         check=True,
