@@ -197,7 +197,7 @@ def draw_song(truth: xr.DataArray, predicted: xr.DataArray, path: Path) -> None:
     figure, axes = plt.subplots(2, 1, sharex=True, figsize=(8, 4), layout="constrained")
     seconds = truth.sizes["trial"] * truth.sizes["time"] * 0.05
     for ax, values, title in zip(
-        axes, (truth, predicted), ("song", "predicted from held-out calcium"), strict=True
+        axes, (truth, predicted), ("song", "predicted from calcium, in windows that were not fitted"), strict=True
     ):
         image = values.transpose("frequency", "trial", "time").values.reshape(values.sizes["frequency"], -1)
         ax.imshow(
