@@ -81,8 +81,24 @@ def compared(data: xr.Dataset, model: nk.MMGPVAE, *, quick: bool, folder: Path) 
     place: dict[str, Any] = {"covariates": ("track_position",), "by": "direction"}
     fast: dict[str, Any] = {"covariates": ("track_position", "speed"), "by": {"track_position": "direction"}}
     target: dict[str, Any] = {"target": "track_position"}
+    few, widths = min(5, data.sizes["unit"]), (0.15, 0.6)
+    alone = FittedOnce(
+        neural=few,
+        shared=0,
+        behavior=0,
+        length_scale=0.3,
+        length_scale_bounds=widths,
+        steps=model.steps,
+        batch_size=8,
+    )
     tasks: dict[str, tuple[dict[str, nk.models.AbstractModel], dict[str, Any]]] = {
-        "cosmooth": ({"population regression": nk.ReducedRankRegression(**place)}, {}),
+        "cosmooth": (
+            {
+                "MM-GPVAE, neural latents only": alone,
+                "population regression": nk.ReducedRankRegression(**place),
+            },
+            {},
+        ),
         "cosmooth+behavior": (
             {
                 "GLM, position x direction": nk.GLM(**place),
@@ -197,7 +213,10 @@ def draw_song(truth: xr.DataArray, predicted: xr.DataArray, path: Path) -> None:
     figure, axes = plt.subplots(2, 1, sharex=True, figsize=(8, 4), layout="constrained")
     seconds = truth.sizes["trial"] * truth.sizes["time"] * 0.05
     for ax, values, title in zip(
-        axes, (truth, predicted), ("song", "predicted from calcium, in windows that were not fitted"), strict=True
+        axes,
+        (truth, predicted),
+        ("song", "predicted from calcium, in windows that were not fitted"),
+        strict=True,
     ):
         image = values.transpose("frequency", "trial", "time").values.reshape(values.sizes["frequency"], -1)
         ax.imshow(
