@@ -151,14 +151,9 @@ def _paired(run: Run, ax: Axes, *, of: str, arms: list[str], title: str) -> None
         _points(
             ax, place, list(values.values()), GREEN if ours else BLUE if name == "neural only" else "0.35"
         )
-    words = [name.replace(", ", ",\n").replace(" only", "\nonly") for name in found]
-    words = [word.replace("elephant ", "elephant\n").replace("known ", "true\n") for word in words]
-    ax.set_xticks(
-        range(len(found)),
-        labels=words,
-        rotation=35 if len(found) > 3 else 0,
-        ha="right" if len(found) > 3 else "center",
-    )
+    turned = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if len(found) > 3 else {}
+    words = [name if turned else name.replace(" ", "\n", 1) for name in found]
+    ax.set_xticks(range(len(found)), labels=words, **turned)
     ax.set(title=title, ylabel="held-out R²", xlim=(-0.5, len(found) - 0.5))
 
 
@@ -193,7 +188,7 @@ def _many(run: Run, ax: Axes) -> None:
     pairs = [
         ("20 units", "shared, 20 units", ["neural only", "multi-modal"]),
         ("digits", "shared, digits", ["the average of two single-modality models", "multi-modal"]),
-        ("digits,\nall latents", "all latents, digits", ["a VAE without GP", "multi-modal"]),
+        ("digits, all", "all latents, digits", ["a VAE without GP", "multi-modal"]),
     ]
     short = {
         "a VAE without GP": "no GP",
@@ -206,13 +201,15 @@ def _many(run: Run, ax: Axes) -> None:
         for name, values in found.items():
             if values:
                 _points(ax, place, list(values.values()), GREEN if name == "multi-modal" else "0.35")
-                ticks.append((place, f"{short.get(name, name)},\n{label}"))
+                ticks.append((place, f"{label}: {short.get(name, name)}"))
                 place += 1
     if not ticks:
         _silent(ax, title)
         return
-    ax.set_xticks([t[0] for t in ticks], labels=[t[1] for t in ticks], rotation=35, ha="right")
-    ax.set(title=title, ylabel="R² of the shared (or all) latents", xlim=(-0.5, place - 0.5))
+    ax.set_xticks(
+        [t[0] for t in ticks], labels=[t[1] for t in ticks], rotation=40, ha="right", rotation_mode="anchor"
+    )
+    ax.set(title=title, ylabel="held-out R²", xlim=(-0.5, place - 0.5))
 
 
 def _length_scales(run: Run, ax: Axes) -> None:
@@ -298,27 +295,25 @@ def _race(run: Run, ax: Axes) -> None:
             markeredgewidth=0,
         )
         ax.plot(x, y, "o", color=colors[kind], markersize=7)
-        label = {"fourier": "published guide", "time": "time-domain GP-VAE"}.get(kind, kind)
-        ax.annotate(
-            f"{label},\n{steps} steps",
-            (x, y),
-            xytext=(0, -8),
-            textcoords="offset points",
-            fontsize=7,
-            va="top",
-            ha="center",
-        )
+        words = {"fourier": "published guide", "time": "time-domain GP-VAE"}.get(kind, kind)
+        ax.plot([], [], "o", color=colors[kind], label=words)
+        if kind != "smoother" or steps in ("100", "1500", "4000"):
+            where = 7 if kind != "fourier" else -14
+            ax.annotate(steps, (x, y), xytext=(0, where), textcoords="offset points", fontsize=7, ha="center")
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter("{x:g}")
-    ax.margins(x=0.35, y=0.25)
-    ax.set(title=title, xlabel="seconds of a fit", ylabel="mean R² of the three latents")
+    ax.margins(x=0.12, y=0.15)
+    handles, names = ax.get_legend_handles_labels()
+    once = dict(zip(names, handles, strict=True))
+    ax.legend(once.values(), once.keys(), loc="center right")
+    ax.set(title=title, xlabel="seconds of a fit (labels: steps)", ylabel="mean held-out R²")
 
 
 def _coverage(run: Run, ax: Axes) -> None:
     title = "coverage of 90% intervals"
     words = [
-        ("rates,\nspikes", "rates_of_spikes", "neural only", (0.85, 0.95)),
-        ("latents,\nspikes", "latents_of_spikes", "neural only", (0.80, 0.97)),
+        ("rates, spikes only", "rates_of_spikes", "neural only", (0.85, 0.95)),
+        ("latents, spikes only", "latents_of_spikes", "neural only", (0.80, 0.97)),
         ("rates", "rates", "multi-modal", (0.85, 0.95)),
         *((block, f"{block} 0", "multi-modal", (0.80, 0.97)) for block in ("neural", "shared", "behavior")),
     ]
@@ -331,5 +326,11 @@ def _coverage(run: Run, ax: Axes) -> None:
         ax.fill_between([place - 0.38, place + 0.38], *band, color="0.9", linewidth=0)
         _points(ax, place, list(values.values()), BLUE if "spikes" in groups[place][0] else GREEN)
     ax.axhline(0.9, color="black", linewidth=0.9, linestyle=":")
-    ax.set_xticks(range(len(groups)), labels=[group[0] for group in groups], rotation=35, ha="right")
+    ax.set_xticks(
+        range(len(groups)),
+        labels=[group[0] for group in groups],
+        rotation=40,
+        ha="right",
+        rotation_mode="anchor",
+    )
     ax.set(title=title, ylabel="share inside", xlim=(-0.5, len(groups) - 0.5), ylim=(0.0, 1.02))
