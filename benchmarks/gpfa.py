@@ -50,7 +50,15 @@ LENGTH_SCALES = (8.0, 15.0)
 
 OURS = "MMGPVAE"
 # Both start from the 100 ms that elephant starts from.
-PARAMETERS = {"neural": LATENTS, "shared": 0, "behavior": 0, "length_scale": 0.1}
+PARAMETERS = {
+    "neural": LATENTS,
+    "shared": 0,
+    "behavior": 0,
+    "length_scale": 0.1,
+    "length_scale_bounds": (0.08, 0.4),
+    "steps": 60,
+    "warmup": 0.0,
+}
 
 
 def simulated(
