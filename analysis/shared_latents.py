@@ -88,7 +88,7 @@ def compared(data: xr.Dataset, model: nk.MMGPVAE, *, quick: bool, folder: Path) 
         behavior=0,
         length_scale=0.3,
         length_scale_bounds=widths,
-        steps=model.steps,
+        steps=5 if quick else 150,
         batch_size=8,
     )
     tasks: dict[str, tuple[dict[str, nk.models.AbstractModel], dict[str, Any]]] = {
