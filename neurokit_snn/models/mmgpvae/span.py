@@ -53,15 +53,20 @@ def spanned(root: Array, span: np.ndarray) -> Array:
 
 @jax.custom_vjp
 def lower_factor(covariance: Array) -> Array:
-    """Lower Cholesky factor ``(..., D, D)``, with a derivative by matrix products; see `gaussian.inverse_factor` for why."""
-    return jnp.linalg.cholesky(covariance)
+    """Lower Cholesky factors ``(latent, D, D)``, with a derivative by matrix products; see `gaussian.inverse_factor` for why.
+
+    One latent after the other, as XLA's batched factorisation shares its threads with whatever runs beside it and can wait for
+    them for ever.
+    """
+    return jax.lax.map(jnp.linalg.cholesky, covariance)
 
 
 def _forward(covariance: Array) -> tuple[Array, tuple[Array, Array]]:
     factor = lower_factor(covariance)
-    eye = jnp.broadcast_to(jnp.eye(factor.shape[-1], dtype=factor.dtype), factor.shape)
+    eye = jnp.eye(factor.shape[-1], dtype=factor.dtype)
+    inverse = jax.lax.map(lambda one: solve_triangular(one, eye, lower=True), factor)
     # What needs the factor waits for the inverse too, so that no other factorisation runs beside it.
-    factor, inverse = jax.lax.optimization_barrier((factor, solve_triangular(factor, eye, lower=True)))
+    factor, inverse = jax.lax.optimization_barrier((factor, inverse))
     return factor, (factor, inverse)
 
 
