@@ -303,8 +303,8 @@ def _race(run: Run, ax: Axes) -> None:
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter("{x:g}")
     ax.margins(x=0.12, y=0.15)
-    handles, names = ax.get_legend_handles_labels()
-    once = dict(zip(names, handles, strict=True))
+    handles, labels = ax.get_legend_handles_labels()
+    once = dict(zip(labels, handles, strict=True))
     ax.legend(once.values(), once.keys(), loc="center right")
     ax.set(title=title, xlabel="seconds of a fit (labels: steps)", ylabel="mean held-out R²")
 
