@@ -57,6 +57,7 @@ PARAMETERS = {
     "length_scale": 0.1,
     "length_scale_bounds": (0.08, 0.4),
     "steps": 60,
+    "batch_size": 16,
     "warmup": 0.0,
 }
 

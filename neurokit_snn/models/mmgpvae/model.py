@@ -140,9 +140,9 @@ class MMGPVAE(AbstractModel):
         closed_form: bool = True,
         hidden: Sequence[int] = (40, 40),
         steps: int = 600,
-        batch_size: int = 16,
-        start_weight: float | Mapping[str, float] = 0.1,
-        anneal: float = 0.5,
+        batch_size: int = 8,
+        start_weight: float | Mapping[str, float] = 0.03,
+        anneal: float = 0.8,
         warmup: float = 0.15,
         restarts: int = 1,
     ) -> None:
