@@ -43,7 +43,9 @@ def model(*, steps: int, batch_size: int) -> MMGPVAE:
 
 def with_behavior(data: xr.Dataset) -> xr.Dataset:
     """The data with a behaviour that follows the population rate."""
-    rate = data["counts"].mean("unit") + 0.1 * np.random.default_rng(0).standard_normal(data["counts"].shape[:2])
+    rate = data["counts"].mean("unit") + 0.1 * np.random.default_rng(0).standard_normal(
+        data["counts"].shape[:2]
+    )
     data["behavior_effort"] = rate.assign_attrs(units="", kind="continuous")
     data["mask_behavior_effort"] = data["mask"].any("unit")
     return data
@@ -71,7 +73,13 @@ def scaling(name: str, sizes: Sequence[int], seconds: Sequence[float]) -> Result
     """One line about how the cost of a step grows."""
     slope = float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
     told = ", ".join(f"{size}: {1e3 * value:.1f} ms" for size, value in zip(sizes, seconds, strict=True))
-    return _line(f"cost of a step by {name} ({told})", seconds[-1], slope=slope, target=STEEPEST, holds=slope <= STEEPEST)
+    return _line(
+        f"cost of a step by {name} ({told})",
+        seconds[-1],
+        slope=slope,
+        target=STEEPEST,
+        holds=slope <= STEEPEST,
+    )
 
 
 def _line(case: str, seconds: float, *, slope: float | None, target: float, holds: bool) -> Result:
@@ -100,7 +108,9 @@ def full_fit(*, quick: bool) -> Result:
     seconds = time.perf_counter() - start
     made = fit.reconstruct(data.isel(trial=slice(0, 20)), draws=5)
     seen = data["stimulus_image"].isel(trial=slice(0, 20))
-    image = 1.0 - float(((made["stimulus_image"] - seen) ** 2).mean() / ((seen - seen.mean(("trial", "time"))) ** 2).mean())
+    image = 1.0 - float(
+        ((made["stimulus_image"] - seen) ** 2).mean() / ((seen - seen.mean(("trial", "time"))) ** 2).mean()
+    )
     size = f"{config.trials} trials x {config.bins} bins x {config.units} units and {config.pixels} x {config.pixels} images"
     case = f"full fit, {size}, {fit.steps} steps, compiling included; R2 of the images it saw {image:.3f}"
     return _line(case, seconds, slope=None, target=LONGEST_FIT, holds=seconds <= LONGEST_FIT)
@@ -108,7 +118,9 @@ def full_fit(*, quick: bool) -> Result:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="two small sizes and a short fit: shows that it runs")
+    parser.add_argument(
+        "--quick", action="store_true", help="two small sizes and a short fit: shows that it runs"
+    )
     options = parser.parse_args(arguments)
     size = "quick" if options.quick else "full"
     results = [

@@ -206,7 +206,9 @@ def basis_for(
 
 def _reach(kernel: Kernel) -> float:
     """Lag in length scales at which the kernel has fallen to its tolerance."""
-    return float(brentq(lambda r: float(correlation(kernel, np.array(r), 1.0)) - TOLERANCE[kernel], 1e-3, 60.0))
+    return float(
+        brentq(lambda r: float(correlation(kernel, np.array(r), 1.0)) - TOLERANCE[kernel], 1e-3, 60.0)
+    )
 
 
 def _inverse_erfc(share: float) -> float:
