@@ -176,7 +176,7 @@ def basis_for(
     --------
     >>> basis = basis_for(60, kernel="rbf", shortest=2.0, longest=10.0)
     >>> basis.period, basis.n_rows
-    (104, 71)
+    (104, 73)
     """
     if kernel not in get_args(Kernel):
         raise ModelError(f"kernel is {kernel!r}; choose one of {', '.join(get_args(Kernel))}")

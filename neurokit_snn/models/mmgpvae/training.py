@@ -238,8 +238,7 @@ def _where(good: Array, new: Array, old: Array) -> Array:
 
 def _refuse(design: Design, params: Params, batch: Batch, step: int, who: str) -> None:
     """Say which term of the bound is not finite at the parameters before the step, or else that its gradient is not."""
-    with numpyro.validation_enabled(False):
-        terms = bound_terms(design, params, batch, key=jax.random.key(0))
+    terms = jax.jit(functools.partial(bound_terms, design))(params, batch, key=jax.random.key(0))
     named = [name for name, value in terms.items() if not bool(jnp.isfinite(value).all())]
     raise ModelError(
         f"{who}: the bound is not finite at step {step}; the term is {', '.join(named) or 'its gradient'}. "

@@ -37,6 +37,7 @@ class TestSharedLatents(ModelSuite):
         return MMGPVAE(neural=1, shared=1, behavior=0, covariates=["position"], **QUICK)
 
 
+@pytest.mark.slow
 class TestNeuralOnly(ModelSuite):
     """Poisson GPFA."""
 
@@ -99,6 +100,7 @@ class TestBadInput:
         with pytest.raises(ModelError, match=words):
             small(**changes).fit(trials)
 
+    @pytest.mark.slow
     def test_short_padding_warns(self, trials: xr.Dataset) -> None:
         """A period that ties the end of a trial to its beginning is said so."""
         with pytest.warns(PriorWarning, match="ties the last bin to the first"):
@@ -192,6 +194,7 @@ class TestKinds:
         probabilities = model.log_likelihood(test, task="decode", target="half")
         assert float(probabilities.max()) <= 0
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("posterior", ["fourier", "time"])
     def test_networks_as_guides(self, trials: xr.Dataset, posterior: str) -> None:
         """The published guide and the standard GP-VAE's fit and predict."""
@@ -203,7 +206,7 @@ class TestKinds:
 
     def test_behaviour_alone(self, trials: xr.Dataset) -> None:
         """Without neural latents it is a GP-VAE of behaviour and does no task of neural data."""
-        model = small(neural=0, shared=0, behavior=1).fit(trials)
+        model = small(neural=0, shared=0, behavior=1, start_weight=1.0, steps=200).fit(trials)
         assert model.tasks == ()
         made = model.reconstruct(trials)["behavior_position"]
         error = (made - trials["behavior_position"]).where(trials["mask_behavior_position"])
@@ -211,6 +214,7 @@ class TestKinds:
             trials["behavior_position"].where(trials["mask_behavior_position"]).var()
         )
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("likelihood", ["gaussian", "zero_inflated_gamma"])
     def test_calcium(self, trials: xr.Dataset, likelihood: str) -> None:
         """Calcium in place of counts, scored as densities."""
@@ -226,6 +230,7 @@ class TestKinds:
         assert score.attrs["space"] == {"gaussian": "density"}.get(likelihood, "mixed")
         assert "calcium" in model.predict(data, task="cosmooth")
 
+    @pytest.mark.slow
     def test_a_long_session_is_cut(self) -> None:
         """A session of one trial longer than the smoother holds is fitted and inferred in pieces."""
         data = place_cells()
@@ -240,12 +245,14 @@ class TestKinds:
         assert found.sizes["time"] == 360
         assert float(model.log_likelihood(long, task="cosmooth").mean()) < 0
 
+    @pytest.mark.slow
     def test_restarts(self, trials: xr.Dataset) -> None:
         """The start with the best bound on held-out trials is kept."""
         model = small(restarts=2, steps=20).fit(trials)
         assert model.chosen_start_ in (0, 1)
         assert model.losses_.size == 25
 
+    @pytest.mark.slow
     def test_bound(self, trials: xr.Dataset) -> None:
         """Terms sum to the bound, and a fit raises it."""
         short, long = small(steps=2).fit(trials), small(steps=60).fit(trials)
