@@ -49,7 +49,7 @@ def summarised(design: Design, params: Params, batch: Batch, found: Inferred) ->
 
         each = [np.sqrt(effect(np.arange(design.n_latents) == p)) for p in range(design.n_latents)]
         norms.append(each)
-        total = max(float(base.var(0).mean()), 1e-12)
+        total = max(effect(np.ones(design.n_latents, dtype=bool)), 1e-12)
         shares.append([effect(private[name]) / total, effect(~private[name]) / total])
     return xr.Dataset(
         {
