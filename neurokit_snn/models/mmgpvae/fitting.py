@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from neurokit_snn.models.mmgpvae.checkpoint import Checkpoint
 from neurokit_snn.models.mmgpvae.design import Batch, Design, Params
@@ -86,17 +87,20 @@ def fitted(
         name: str, start: Params, trials: Batch, schedule: Schedule, number: int
     ) -> tuple[Params, np.ndarray]:
         where = None if resume is None else Checkpoint(resume / f"{name}.nk", fingerprint=mark)
-        return train(
-            design,
-            start,
-            trials,
-            schedule,
-            seed=seed + 1000 * number,
-            progress=progress,
-            checkpoint=where,
-            who=who,
-            description=f"MMGPVAE {name}",
-        )
+        with threadpool_limits(
+            limits=1, user_api="blas"
+        ):  # XLA has threads of its own; together they were 7 times slower
+            return train(
+                design,
+                start,
+                trials,
+                schedule,
+                seed=seed + 1000 * number,
+                progress=progress,
+                checkpoint=where,
+                who=who,
+                description=f"MMGPVAE {name}",
+            )
 
     if recipe.restarts == 1:
         start = initial_params(design, data, length_scale=recipe.length_scale, seed=seed)

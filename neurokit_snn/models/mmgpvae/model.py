@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import xarray as xr
+from threadpoolctl import threadpool_limits
 
 from neurokit_snn.errors import ModelError
 from neurokit_snn.models.base import AbstractModel
@@ -322,7 +323,8 @@ class MMGPVAE(AbstractModel):
             raise ModelError(
                 f"MMGPVAE: posterior {self.design_.posterior!r} cannot forecast; use posterior='smoother'"
             )
-        return infer(self.design_, self.params_, batch, keys=keys, draws=draws, causal=causal)
+        with threadpool_limits(limits=1, user_api="blas"):
+            return infer(self.design_, self.params_, batch, keys=keys, draws=draws, causal=causal)
 
     # ---- predict -----------------------------------------------------------------------------------------------
 
