@@ -1,6 +1,6 @@
 """What do spikes and behaviour share? Fit MM-GPVAE to a recording, compare it on held-out data, draw its latents.
 
-``python -m analysis.shared_latents --recording linear-track --out out/latents`` takes some minutes; ``--quick`` is a look
+``python -m analysis.shared_latents --recording linear-track --out out/latents`` takes about ten minutes; ``--quick`` is a look
 at the pictures with a handful of steps. `songbird-hvc` is an illustration: 22 s of song carry no interval.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -17,23 +17,6 @@ import pandas as pd
 import xarray as xr
 
 import neurokit_snn as nk
-
-
-class FittedOnce(nk.MMGPVAE):
-    """MM-GPVAE for comparisons: the same trials are fitted once, for whatever tasks and held-out units they are asked about.
-
-    A fit reads the spikes of all units of the training trials; which of them are hidden later is nothing to it.
-    """
-
-    deterministic = True
-    fits: ClassVar[dict[tuple[Any, ...], dict[str, Any]]] = {}
-
-    def _fit(self, data: xr.Dataset, *, seed: int, progress: bool, resume: Path | None) -> None:
-        key = (repr(self.get_params()), tuple(data["trial_start"].values), tuple(self.units_))
-        if key not in self.fits:
-            super()._fit(data, seed=0, progress=progress, resume=resume)
-            self.fits[key] = {name: value for name, value in vars(self).items() if name.endswith("_")}
-        vars(self).update(self.fits[key])
 
 
 def place_code(data: xr.Dataset, *, position: str, fields: int = 6) -> xr.Dataset:
@@ -62,7 +45,7 @@ def track(*, quick: bool) -> tuple[xr.Dataset, nk.MMGPVAE]:
     )
     data = nk.recording.bin_trials(recording, 0.1, trials=laps, behavior=["track_position", "speed"])
     data = data.isel(unit=(data["counts"].sum(("trial", "time")) >= (5 if quick else 30)).values)
-    model = FittedOnce(
+    model = nk.MMGPVAE(
         neural=2,
         shared=1 if quick else 6,
         behavior=0,
@@ -82,7 +65,7 @@ def compared(data: xr.Dataset, model: nk.MMGPVAE, *, quick: bool, folder: Path) 
     fast: dict[str, Any] = {"covariates": ("track_position", "speed"), "by": {"track_position": "direction"}}
     target: dict[str, Any] = {"target": "track_position"}
     few, widths = min(5, data.sizes["unit"]), (0.15, 0.6)
-    alone = FittedOnce(
+    alone = nk.MMGPVAE(
         neural=few,
         shared=0,
         behavior=0,

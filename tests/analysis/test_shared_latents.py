@@ -61,7 +61,6 @@ def opened(monkeypatch, track, bird):
     monkeypatch.setattr(
         "neurokit_snn.models.glm.nemos_fit._nemos", lambda design, targets, strength, start: start
     )
-    monkeypatch.setattr(shared_latents.FittedOnce, "fits", {})
 
 
 def test_place_code_is_the_field_that_the_animal_is_in(opened):
@@ -76,26 +75,6 @@ def test_place_code_is_the_field_that_the_animal_is_in(opened):
     along = (where - where.min()) / (where.max() - where.min())
     found = strongest.where(valid & (data["direction"] == -1))
     assert float(abs(found - 5 * along).max()) <= 0.5 + 1e-9
-
-
-def test_the_same_trials_are_fitted_once_whatever_is_held_out(opened, monkeypatch):
-    fitted = []
-
-    def fit(self, data, *, seed, progress, resume):
-        fitted.append((data.sizes["trial"], seed))
-        self.params_ = {"loading": np.full(3, len(fitted))}
-
-    monkeypatch.setattr(nk.MMGPVAE, "_fit", fit)
-    data, model = shared_latents.track(quick=True)
-    first, second = (nk.splits.by_unit(data, seed=seed) for seed in (0, 1))
-    one = model.fit(first, seed=0)
-    again = shared_latents.FittedOnce(**model.get_params()).fit(second, seed=1)
-    assert again.params_ is one.params_
-    assert fitted == [(12, 0)]
-    other = shared_latents.FittedOnce(**model.get_params()).fit(first.isel(trial=slice(6)))
-    assert other.params_["loading"][0] == 2
-    more = shared_latents.FittedOnce(**{**model.get_params(), "shared": 2}).fit(first)
-    assert more.params_["loading"][0] == 3
 
 
 @pytest.mark.slow

@@ -181,7 +181,7 @@ def modality_of(data: xr.Dataset, name: str, who: str) -> Modality:
     return dataclasses.replace(found, centre=centre, scale=spread)
 
 
-def log_density(channel: Channel, features: Array, output: Array, log_sd: Array) -> Array:
+def log_density(channel: Channel, features: Array, output: Array, log_sd: Array | None) -> Array:
     """Log likelihood ``(..., )`` of each bin's features given the decoder's output; Gaussians in standardised units."""
     if channel.kind == "categorical":
         return jnp.sum(features * jax.nn.log_softmax(output), -1)
@@ -189,13 +189,14 @@ def log_density(channel: Channel, features: Array, output: Array, log_sd: Array)
         # exp(a cos x + b sin x) / (2 pi I0(|(a, b)|)), I0 kept scaled so that it does not overflow
         length = jnp.sqrt(jnp.square(output).sum(-1) + 1e-12)
         return jnp.sum(features * output, -1) - jnp.log(i0e(length)) - length - math.log(2.0 * math.pi)
+    assert log_sd is not None  # a Gaussian has one
     sd = jnp.exp(log_sd)
     squares = jnp.square((features - output) / sd)
     return jnp.sum(-0.5 * squares - jnp.log(sd) - 0.5 * math.log(2.0 * math.pi), -1)
 
 
 def observation(
-    modality: Modality, output: np.ndarray, log_sd: np.ndarray, coords: dict[str, np.ndarray]
+    modality: Modality, output: np.ndarray, log_sd: np.ndarray | None, coords: dict[str, np.ndarray]
 ) -> AbstractObservation:
     """Predictive distribution in the behaviour's own units, for decoder outputs ``(draw, trial, time, feature)``."""
     lead = ("draw", "trial", "time")
@@ -213,6 +214,7 @@ def observation(
             concentration=xr.DataArray(kappa, dims=lead, coords=coords),
             period=modality.period,
         )
+    assert log_sd is not None  # a Gaussian has one
     shape = (*output.shape[:3], *modality.shape)
     where = coords | {d: np.asarray(labels) for d, labels in modality.coords.items()}
     location = (output * modality.scale + modality.centre).reshape(shape)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from neurokit_snn.models.mmgpvae.checkpoint import Checkpoint
 from neurokit_snn.models.mmgpvae.design import Batch, Design, Params
 from neurokit_snn.models.mmgpvae.start import initial_params
+from neurokit_snn.models.mmgpvae.threads import one_blas_thread
 from neurokit_snn.models.mmgpvae.training import Schedule, bound_terms, train, valid_bins
 
 __all__ = ["Recipe", "bound_per_bin", "fitted"]
@@ -87,20 +88,17 @@ def fitted(
         name: str, start: Params, trials: Batch, schedule: Schedule, number: int
     ) -> tuple[Params, np.ndarray]:
         where = None if resume is None else Checkpoint(resume / f"{name}.nk", fingerprint=mark)
-        with threadpool_limits(
-            limits=1, user_api="blas"
-        ):  # XLA has threads of its own; together they were 7 times slower
-            return train(
-                design,
-                start,
-                trials,
-                schedule,
-                seed=seed + 1000 * number,
-                progress=progress,
-                checkpoint=where,
-                who=who,
-                description=f"MMGPVAE {name}",
-            )
+        return train(
+            design,
+            start,
+            trials,
+            schedule,
+            seed=seed + 1000 * number,
+            progress=progress,
+            checkpoint=where,
+            who=who,
+            description=f"MMGPVAE {name}",
+        )
 
     if recipe.restarts == 1:
         start = initial_params(design, data, length_scale=recipe.length_scale, seed=seed)
@@ -123,17 +121,18 @@ def fitted(
 
 
 @functools.lru_cache(maxsize=16)
-def _terms(design: Design) -> object:
-    return jax.jit(lambda params, batch, key: bound_terms(design, params, batch, key=key))
+def _terms(design: Design) -> Callable[..., dict[str, jax.Array]]:
+    return jax.jit(functools.partial(bound_terms, design))
 
 
+@one_blas_thread()
 def bound_per_bin(design: Design, params: Params, data: Batch, *, seed: int) -> dict[str, float]:
     """Terms of the evidence lower bound, nats per valid bin."""
     totals: dict[str, float] = {}
     compiled = _terms(design)
     for first in range(0, data.n_trials, BLOCK):
         batch = data.take(np.arange(first, min(first + BLOCK, data.n_trials)))
-        found = compiled(params, batch, jax.random.key(seed + first))  # type: ignore[operator]
+        found = compiled(params, batch, key=jax.random.key(seed + first))
         for name, value in found.items():
             totals[name] = totals.get(name, 0.0) + float(value)
     n_bins = valid_bins(data)

@@ -164,9 +164,8 @@ def smoothed(
         return mean, inverse, (jax.tree.map(jnp.zeros_like, behavior), [])
     votes = behavior_votes(design, params, batch)
     fixed, fixed_votes, fixed_root = jax.lax.stop_gradient((params, votes, root))
-    judged = (batch.neural_mask.max((1, 2)) > 0)[:, None] & (
-        design.shared > 0
-    )  # trials that tell of what is shared
+    # Trials whose neural data tell of what is shared.
+    judged = (batch.neural_mask.max((1, 2)) > 0)[:, None] & (design.shared > 0)
     if start is None:
         trust = [jnp.where(judged, 0.0, jnp.ones_like(precision[..., 0])) for _, precision in votes]
         start = first_guess(design.likelihood, fixed, batch, design.n_latents), trust

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import xarray as xr
-from threadpoolctl import threadpool_limits
 
 from neurokit_snn.errors import ModelError
 from neurokit_snn.models.base import AbstractModel
@@ -16,6 +15,7 @@ from neurokit_snn.models.conditioning import held_out, task_named
 from neurokit_snn.models.mmgpvae.arrays import batch_of
 from neurokit_snn.models.mmgpvae.behavior import Modality, modality_of
 from neurokit_snn.models.mmgpvae.checkpoint import fingerprint
+from neurokit_snn.models.mmgpvae.checks import check_parameters, covariates_of, one_of, start_weight_of
 from neurokit_snn.models.mmgpvae.design import Batch, Design, Params, length_scales
 from neurokit_snn.models.mmgpvae.fitting import Recipe, bound_per_bin, fitted
 from neurokit_snn.models.mmgpvae.fourier import basis_for
@@ -28,7 +28,6 @@ from neurokit_snn.models.mmgpvae.state import modalities_from, modalities_state,
 from neurokit_snn.models.mmgpvae.summaries import summarised
 from neurokit_snn.models.observations import AbstractObservation, Space
 from neurokit_snn.models.posterior import POSTERIOR_DRAWS, draws_tree
-from neurokit_snn.recording.binned import behaviors, stimuli
 
 __all__ = ["MMGPVAE"]
 
@@ -171,28 +170,29 @@ class MMGPVAE(AbstractModel):
 
     @property
     def tasks(self) -> tuple[str, ...]:  # type: ignore[override]
-        """Neural-only: co-smoothing, forecasts, samples; with shared latents also from behaviour and to it."""
+        """Neural-only: co-smoothing, forecasts (of the smoother), samples; with shared latents also from behaviour and to it."""
         if self.neural + self.shared == 0:
             return ()
+        ahead = ("forecast",) if self.posterior == "smoother" else ()  # the others see a trial as a whole
         if self.shared == 0:
-            return ("cosmooth", "forecast", "generate")
-        return ("encode", "decode", "cosmooth", "cosmooth+behavior", "forecast", "generate")
+            return ("cosmooth", *ahead, "generate")
+        return ("encode", "decode", "cosmooth", "cosmooth+behavior", *ahead, "generate")
 
     @property
     def space(self) -> Space:  # type: ignore[override]
         """Counts, or densities of calcium."""
-        return LIKELIHOODS[self._one_of("likelihood", LIKELIHOODS)].space
+        return LIKELIHOODS[one_of("likelihood", self.likelihood, LIKELIHOODS)].space
 
     def history(self) -> float:
         """Seconds over which the slowest latent that the bounds allow remembers: three length scales."""
-        return CONTEXT * self._bounds()[1]
+        return CONTEXT * self.bounds()[1]
 
     # ---- fit ---------------------------------------------------------------------------------------------------
 
     def _fit(self, data: xr.Dataset, *, seed: int, progress: bool, resume: Path | None) -> None:
         who = "MMGPVAE.fit"
-        self._check_parameters(data, who)
-        names = self._names(data, who)
+        check_parameters(self, data, who)
+        names = covariates_of(self, data, who)
         self.modalities_ = tuple(modality_of(data, name, who) for name in names)
         batch = self._batch(data, who)
         if self.neural + self.shared:
@@ -203,13 +203,13 @@ class MMGPVAE(AbstractModel):
                     f"{who}: {likelihood.variable} is masked in every bin; there is nothing to fit"
                 )
             likelihood.check(np.asarray(batch.neural), mask, who)
-        pieces = segmented(batch, longest=self._bounds()[1] / self.bin_width_)
+        pieces = segmented(batch, longest=self.bounds()[1] / self.bin_width_)
         self.design_ = self._design(pieces.neural.shape[1])
         recipe = Recipe(
             length_scale=float(self.length_scale) / self.bin_width_,
             steps=int(self.steps),
             batch_size=int(self.batch_size),
-            start_weights=tuple((m.name, self._start_weight(m.name)) for m in self.modalities_),
+            start_weights=tuple((m.name, start_weight_of(self, m.name)) for m in self.modalities_),
             anneal=float(self.anneal),
             warmup=float(self.warmup),
             restarts=int(self.restarts),
@@ -222,72 +222,15 @@ class MMGPVAE(AbstractModel):
         self.readout_ = loading_posterior(self.design_, self.params_, batch, found)
         self.summary_ = self._summarised(batch, found)
 
-    def _check_parameters(self, data: xr.Dataset, who: str) -> None:
-        from neurokit_snn.models.mmgpvae.design import Fusion, Posterior
-        from neurokit_snn.models.mmgpvae.fourier import Kernel
-
-        variable = LIKELIHOODS[self._one_of("likelihood", LIKELIHOODS)].variable
-        for name, allowed in (("kernel", Kernel), ("posterior", Posterior), ("fusion", Fusion)):
-            self._one_of(name, allowed.__args__)  # type: ignore[attr-defined]
-        for name in ("neural", "shared", "behavior"):
-            if int(getattr(self, name)) < 0:
-                raise ModelError(f"{who}: {name} is {getattr(self, name)} latents; give 0 or more")
-        if self.neural + self.shared + self.behavior == 0:
-            raise ModelError(f"{who}: neural, shared and behavior are all 0; give at least one latent")
-        for name in ("steps", "batch_size", "restarts"):
-            if int(getattr(self, name)) < 1:
-                raise ModelError(f"{who}: {name} is {getattr(self, name)}; give at least 1")
-        low, high = self._bounds()
-        if not 0 < low <= self.length_scale <= high:
-            raise ModelError(
-                f"{who}: length_scale is {self.length_scale} s with bounds ({low:.4g}, {high:.4g}) s; "
-                "give 0 < lower bound <= length_scale <= upper bound"
-            )
-        if self.neural + self.shared and variable not in data:
-            raise ModelError(f"{who}: data has no {variable}, which likelihood {self.likelihood!r} needs")
-        of_neural = self.neural + self.shared
-        if of_neural > self.units_.size:
-            raise ModelError(
-                f"{who}: neural + shared is {of_neural} latents for {self.units_.size} units; give at most one a unit"
-            )
-
-    def _one_of(self, name: str, allowed: Any) -> Any:
-        value = getattr(self, name)
-        if value not in allowed:
-            raise ModelError(f"MMGPVAE: {name} is {value!r}; choose one of {', '.join(allowed)}")
-        return value
-
-    def _bounds(self) -> tuple[float, float]:
+    def bounds(self) -> tuple[float, float]:
+        """Shortest and longest length scale that a fit may reach, seconds."""
         if self.length_scale_bounds is None:
             return self.length_scale / 2.0, self.length_scale * 2.0
         low, high = self.length_scale_bounds
         return float(low), float(high)
 
-    def _names(self, data: xr.Dataset, who: str) -> tuple[str, ...]:
-        if self.shared + self.behavior == 0:
-            return ()
-        names = tuple(behaviors(data) + stimuli(data)) if self.covariates is None else tuple(self.covariates)
-        if not names:
-            raise ModelError(
-                f"{who}: shared is {self.shared} and behavior {self.behavior}, but there is no behaviour or stimulus; "
-                "name covariates, or set both to 0"
-            )
-        return names
-
-    def _start_weight(self, name: str) -> float:
-        if not isinstance(self.start_weight, Mapping):
-            value = float(self.start_weight)
-        else:
-            plain = name.removeprefix("behavior_")
-            value = float(self.start_weight.get(name, self.start_weight.get(plain, 1.0)))
-        if not 0 < value <= 1:
-            raise ModelError(
-                f"MMGPVAE.fit: start_weight of {name} is {value}; give a number above 0, at most 1"
-            )
-        return value
-
     def _design(self, n_bins: int) -> Design:
-        low, high = (bound / self.bin_width_ for bound in self._bounds())
+        low, high = (bound / self.bin_width_ for bound in self.bounds())
         basis = basis_for(n_bins, kernel=self.kernel, shortest=low, longest=high, period=self.period)  # type: ignore[arg-type]
         return Design(
             neural=int(self.neural),
@@ -319,12 +262,7 @@ class MMGPVAE(AbstractModel):
                 f"MMGPVAE: posterior 'fourier' was fitted to trials of {self.design_.basis.n_bins} bins and cannot infer "
                 f"{n_bins}; use posterior='smoother'"
             )
-        if causal and self.design_.posterior != "smoother":
-            raise ModelError(
-                f"MMGPVAE: posterior {self.design_.posterior!r} cannot forecast; use posterior='smoother'"
-            )
-        with threadpool_limits(limits=1, user_api="blas"):
-            return infer(self.design_, self.params_, batch, keys=keys, draws=draws, causal=causal)
+        return infer(self.design_, self.params_, batch, keys=keys, draws=draws, causal=causal)
 
     # ---- predict -----------------------------------------------------------------------------------------------
 

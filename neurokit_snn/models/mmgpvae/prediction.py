@@ -19,6 +19,7 @@ from neurokit_snn.models.mmgpvae.forecasting import forecast_paths
 from neurokit_snn.models.mmgpvae.gaussian import PrecisionNormal
 from neurokit_snn.models.mmgpvae.program import guide_distribution
 from neurokit_snn.models.mmgpvae.segments import Segments
+from neurokit_snn.models.mmgpvae.threads import one_blas_thread
 
 __all__ = ["Inferred", "infer", "trial_keys"]
 
@@ -46,11 +47,6 @@ def trial_keys(data: xr.Dataset, seed: int) -> np.ndarray:
     return np.array(
         [zlib.crc32(f"{seed}|{trial}|{start!r}".encode()) for trial, start in labels], dtype=np.uint32
     )
-
-
-@functools.lru_cache(maxsize=64)
-def _over(design: Design, n_bins: int) -> Design:
-    return design.over(n_bins)
 
 
 class _Found(NamedTuple):
@@ -100,6 +96,7 @@ def _drawn(design: Design, root: np.ndarray, found: _Found, keys: np.ndarray, dr
     return made
 
 
+@one_blas_thread()
 def infer(
     design: Design, params: Params, batch: Batch, *, keys: np.ndarray, draws: int, causal: bool = False
 ) -> Inferred:
@@ -121,7 +118,7 @@ def infer(
     segments = Segments(design, n_bins=batch.neural.shape[1], causal=causal)
     pieces = segments.cut(batch)
     seeds = segments.cut_keys(keys)
-    inner = _over(design, segments.length)
+    inner = design.over(segments.length)
     run = _compiled(inner, causal)
     root = np.asarray(root_of(inner, params)) if draws and not causal else np.zeros(0)
     parts = []

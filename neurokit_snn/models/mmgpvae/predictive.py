@@ -50,12 +50,10 @@ def behavior_observation(
     design: Design, params: Params, modality: Modality, draws: np.ndarray, coords: Mapping[str, np.ndarray]
 ) -> AbstractObservation:
     """A behaviour for draws of latents ``(draw, trial, time, latent)``; wide ones with their spread in the scale."""
-    decoder, log_sd = (
-        params[f"decoder {modality.name}"],
-        np.asarray(params[f"log_sd {modality.name}"], np.float64),
-    )
+    decoder, kept = params[f"decoder {modality.name}"], params.get(f"log_sd {modality.name}")
+    log_sd = None if kept is None else np.asarray(kept, np.float64)
     read = draws[..., design.of_behavior]
-    if modality.width <= WIDE:
+    if log_sd is None or modality.width <= WIDE:
         output = decoder.plain(read)
         return observation(modality, output, log_sd, dict(coords))
     total, squares = np.zeros(1), np.zeros(1)

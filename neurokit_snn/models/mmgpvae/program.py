@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import jax
@@ -14,6 +12,7 @@ import numpyro.distributions as dist
 from jax import Array
 from multipledispatch import dispatch
 from numpyro.distributions import constraints
+from numpyro.handlers import scale
 
 from neurokit_snn.models.mmgpvae.behavior import Channel, log_density
 from neurokit_snn.models.mmgpvae.design import Batch, Design, Params, root_of
@@ -144,13 +143,6 @@ def guide_distribution(
     return dist.Normal(flat, sd.reshape(flat.shape)).to_event(1), paths
 
 
-@contextlib.contextmanager
-def weighted(weight: Array | float) -> Iterator[None]:
-    """Sites inside count so many times."""
-    with numpyro.handlers.scale(scale=weight):
-        yield
-
-
 def log_neural(design: Design, params: Params, batch: Batch, paths: Paths | Array) -> Array:
     """(Expected) log likelihood of each trial's neural data, ``(trial,)``: of moments in closed form, or of sampled paths."""
     if isinstance(paths, Paths):
@@ -165,7 +157,7 @@ def log_neural(design: Design, params: Params, batch: Batch, paths: Paths | Arra
 def log_behavior(design: Design, params: Params, batch: Batch, paths: Array, channel: Channel) -> Array:
     """Log likelihood of each trial's behaviour given sampled paths, ``(trial,)``."""
     output = params[f"decoder {channel.name}"](paths[..., design.of_behavior])
-    values = log_density(channel, batch.behavior[channel.name], output, params[f"log_sd {channel.name}"])
+    values = log_density(channel, batch.behavior[channel.name], output, params.get(f"log_sd {channel.name}"))
     return jnp.sum(values * batch.behavior_mask[channel.name], -1)
 
 
@@ -186,7 +178,6 @@ def model(
     *,
     n_trials: Array | int,
     weights: dict[str, Any],
-    marginal: bool = False,
 ) -> None:
     """Latents, then neural data and behaviour given them.
 
@@ -199,51 +190,32 @@ def model(
     n_trials
         Trials of all, which the batch stands for.
     weights
-        Of the sites ``latents``, ``neural`` and each behaviour; all 1 for the evidence lower bound.
-    marginal
-        True where the guide accounts for the neural data, in closed form.
+        Of each behaviour's likelihood; all 1 for the evidence lower bound.
     """
     params = parameters(initial)
     if design.reads_neural:
         numpyro.factor("ard loading", log_ard(params["loading"]))
     for channel in design.channels:
         numpyro.factor(f"ard {channel.name}", log_ard(params[f"decoder {channel.name}"].weights[0].T))
-    with numpyro.plate("trial", batch.n_trials), weighted(n_trials / batch.n_trials):
-        with weighted(weights["latents"]):
-            coefficients = numpyro.sample("latents", prior_distribution(design, params))
+    with numpyro.plate("trial", batch.n_trials), scale(scale=n_trials / batch.n_trials):
+        coefficients = numpyro.sample("latents", prior_distribution(design, params))
         paths = paths_of(design, params, coefficients)
-        if design.reads_neural and not marginal:
-            with weighted(weights["neural"]):
-                numpyro.sample(
-                    "neural",
-                    Weighted(log_neural(design, params, batch, paths)),
-                    obs=jnp.zeros(batch.n_trials),
-                )
+        if design.reads_neural and not design.closed_form:  # else the guide accounts for the neural data
+            sampled = log_neural(design, params, batch, paths)
+            numpyro.sample("neural", Weighted(sampled), obs=jnp.zeros(batch.n_trials))
         for channel in design.channels:
             likelihood = log_behavior(design, params, batch, paths, channel)
-            with weighted(weights[channel.name]):
+            with scale(scale=weights[channel.name]):
                 numpyro.sample(channel.name, Weighted(likelihood), obs=jnp.zeros(batch.n_trials))
 
 
-def guide(
-    design: Design,
-    initial: Params,
-    batch: Batch,
-    *,
-    n_trials: Array | int,
-    weights: dict[str, Any],
-    marginal: bool = False,
-) -> None:
-    """Amortised posterior of the latents; with ``marginal`` also the expected log likelihood of the neural data."""
+def guide(design: Design, initial: Params, batch: Batch, *, n_trials: Array | int) -> None:
+    """Amortised posterior of the latents; in closed form also the expected log likelihood of the neural data."""
     params = parameters(initial)
     posterior, paths = guide_distribution(design, params, batch)
-    with numpyro.plate("trial", batch.n_trials), weighted(n_trials / batch.n_trials):
-        with weighted(weights["latents"]):
-            numpyro.sample("latents", posterior)
-        if design.reads_neural and marginal:
-            expected = log_neural(design, params, batch, paths)
-            with weighted(weights["neural"]):
-                # NumPyro subtracts what is observed in a guide.
-                numpyro.sample(
-                    "neural", Weighted(-expected), obs=jnp.zeros(batch.n_trials), infer={"is_auxiliary": True}
-                )
+    with numpyro.plate("trial", batch.n_trials), scale(scale=n_trials / batch.n_trials):
+        numpyro.sample("latents", posterior)
+        if design.reads_neural and design.closed_form:
+            expected = Weighted(-log_neural(design, params, batch, paths))
+            # NumPyro subtracts what is observed in a guide.
+            numpyro.sample("neural", expected, obs=jnp.zeros(batch.n_trials), infer={"is_auxiliary": True})

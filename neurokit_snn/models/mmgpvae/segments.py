@@ -17,6 +17,7 @@ PIECE = 64
 """Bins of a training trial that is taken as a whole, unless `PIECE_SCALES` of the longest length scale are more: the smoother
 costs the third power of what it holds, so that longer trials are cut and the cost of a step stays in proportion to its bins."""
 PIECE_SCALES = 4.0
+"""Longest length scales in a training piece, where these are more bins than `PIECE`."""
 CONTEXT = 3.0
 """Longest length scales that a piece sees beyond its ends."""
 

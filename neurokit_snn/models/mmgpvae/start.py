@@ -48,8 +48,9 @@ def initial_params(design: Design, batch: Batch, *, length_scale: float, seed: i
         params[f"encoder {name}"] = _encoder(design, channel.width, 2 * latents, rng)
         sizes = (latents, *design.hidden, channel.width)
         params[f"decoder {name}"] = _decoder(sizes, rng)
-        one = 1 if name.startswith("stimulus_") else channel.width
-        params[f"log_sd {name}"] = jnp.asarray(np.zeros(one), jnp.float32)
+        if channel.kind == "gaussian":
+            one = 1 if name.startswith("stimulus_") else channel.width
+            params[f"log_sd {name}"] = jnp.asarray(np.zeros(one), jnp.float32)
     if design.posterior == "fourier":
         for name in [*(["neural"] if design.reads_neural else []), *(m.name for m in design.channels)]:
             params[f"over time {name}"] = _over_time(design, length_scale)

@@ -23,6 +23,7 @@ from neurokit_snn.errors import ModelError
 from neurokit_snn.models.mmgpvae.checkpoint import Checkpoint
 from neurokit_snn.models.mmgpvae.design import Batch, Design, Params
 from neurokit_snn.models.mmgpvae.program import guide, model
+from neurokit_snn.models.mmgpvae.threads import one_blas_thread
 
 __all__ = ["Schedule", "bound_terms", "train", "valid_bins"]
 
@@ -51,7 +52,7 @@ class Schedule:
     anneal
         Share of the steps after which all weights are 1.
     warmup
-        Share of the steps during which the length scales stay and the weight of the divergence rises to 1.
+        Share of the steps during which the length scales stay.
     """
 
     steps: int
@@ -61,21 +62,16 @@ class Schedule:
     warmup: float
 
     def weights(self, step: Array) -> dict[str, Array]:
-        """Weights of all sites at a step."""
+        """Weight of each behaviour at a step."""
         done = jnp.clip(step / max(1.0, self.anneal * self.steps), 0.0, 1.0)
-        made = {name: jnp.exp(math.log(first) * (1.0 - done)) for name, first in self.start_weights}
-        return {"latents": jnp.ones(()), "neural": jnp.ones(())} | made
+        return {name: jnp.exp(math.log(first) * (1.0 - done)) for name, first in self.start_weights}
 
 
 def _group(path: tuple[Any, ...], _: Any) -> str:
     name = str(path[0].key)
-    return (
-        name
-        if name == "kernel"
-        else "neural"
-        if name in ("loading", "offset", "neural_extra")
-        else "networks"
-    )
+    if name == "kernel":
+        return name
+    return "neural" if name in ("loading", "offset", "neural_extra") else "networks"
 
 
 def optimiser(schedule: Schedule) -> Any:
@@ -95,18 +91,15 @@ def optimiser(schedule: Schedule) -> Any:
     return optax_to_numpyro(optax.chain(optax.clip_by_global_norm(10.0), by_group))
 
 
-def bound_terms(
-    design: Design, params: Params, batch: Batch, *, key: Array, particles: int = 1
-) -> dict[str, Array]:
+def bound_terms(design: Design, params: Params, batch: Batch, *, key: Array) -> dict[str, Array]:
     """Terms of the evidence lower bound of these trials, nats.
 
     ``neural``, each behaviour, and ``latents``, which is minus the divergence of the posterior from the prior.
     """
-    ones = {"latents": 1.0, "neural": 1.0} | {channel.name: 1.0 for channel in design.channels}
-    arguments = {"n_trials": batch.n_trials, "weights": ones, "marginal": design.closed_form}
-    loss = TraceMeanField_ELBO(num_particles=particles, sum_sites=False)
-    programs = (functools.partial(program, design, params) for program in (model, guide))
-    found = loss.loss(key, params, *programs, batch, **arguments)
+    ones = {channel.name: 1.0 for channel in design.channels}
+    whole = functools.partial(model, design, params, n_trials=batch.n_trials, weights=ones)
+    inverse = functools.partial(guide, design, params, n_trials=batch.n_trials)
+    found = TraceMeanField_ELBO(sum_sites=False).loss(key, params, whole, inverse, batch)
     return {name: -value for name, value in found.items() if not name.startswith("ard")}
 
 
@@ -121,17 +114,15 @@ class _Scale(NamedTuple):
 def _compiled(design: Design, schedule: Schedule) -> tuple[SVI, Callable[..., Any]]:
     """Inference of a design, and so many of its steps in one compiled call; another fit of the same design finds both here."""
 
-    def per_bin(program: Callable[..., None]) -> Callable[..., None]:
-        def scaled(initial: Params, batch: Batch, step: Array, of: _Scale) -> None:
-            with numpyro.handlers.scale(scale=1.0 / of.n_bins):
-                weights = schedule.weights(step)
-                program(
-                    design, initial, batch, n_trials=of.n_trials, weights=weights, marginal=design.closed_form
-                )
+    def model_per_bin(initial: Params, batch: Batch, step: Array, of: _Scale) -> None:
+        with numpyro.handlers.scale(scale=1.0 / of.n_bins):
+            model(design, initial, batch, n_trials=of.n_trials, weights=schedule.weights(step))
 
-        return scaled
+    def guide_per_bin(initial: Params, batch: Batch, step: Array, of: _Scale) -> None:
+        with numpyro.handlers.scale(scale=1.0 / of.n_bins):
+            guide(design, initial, batch, n_trials=of.n_trials)
 
-    svi = SVI(per_bin(model), per_bin(guide), optimiser(schedule), TraceMeanField_ELBO())
+    svi = SVI(model_per_bin, guide_per_bin, optimiser(schedule), TraceMeanField_ELBO())
 
     @jax.jit
     def run(state: Any, batches: Batch, first: Array, count: Array, of: _Scale) -> tuple[Any, Array]:
@@ -148,6 +139,7 @@ def _compiled(design: Design, schedule: Schedule) -> tuple[SVI, Callable[..., An
     return svi, run
 
 
+@one_blas_thread()
 def train(
     design: Design,
     initial: Params,
@@ -185,9 +177,7 @@ def train(
         return data.take(order[np.arange(first, first + chunk) % len(order)])
 
     start = (jax.random.key(seed), initial, data.take(order[0]), jnp.zeros(()), of)
-    jax.eval_shape(
-        svi.init, *start
-    )  # notes the sites; run for real it would compile every operation by itself
+    jax.eval_shape(svi.init, *start)  # notes the sites; for real it would compile every operation by itself
     state = SVIState(svi.optim.init(initial), None, start[0])
     done, losses = 0, np.zeros(0)
     if checkpoint is not None:
