@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from neurokit_snn.errors import ModelError
-from neurokit_snn.models.mmgpvae.behavior import Modality, samples_of
 from neurokit_snn.models.mmgpvae.design import Batch
 from neurokit_snn.models.mmgpvae.neural import AbstractNeural
+from neurokit_snn.models.modalities import Modality, features_of
 
 __all__ = ["batch_of", "neural_arrays"]
 
@@ -55,14 +54,7 @@ def batch_of(
             behavior[modality.name] = np.zeros((*lead, modality.width), dtype)
             behavior_mask[modality.name] = np.zeros(lead, dtype)
             continue
-        found, valid, like = samples_of(data, modality.name, who)
-        if like.shape != modality.shape or like.kind != modality.kind:
-            raise ModelError(
-                f"{who}: {modality.name} is {like.kind} of shape {like.shape}, the fit had {modality.kind} of {modality.shape}"
-            )
-        features = modality.features(found, valid)
-        if modality.kind == "categorical":
-            valid = valid & features.any(-1)
+        features, valid = features_of(data, modality, who)
         behavior[modality.name] = features.astype(dtype)
         behavior_mask[modality.name] = valid.astype(dtype)
     return Batch(values.astype(dtype), mask.astype(dtype), behavior, behavior_mask)

@@ -13,7 +13,7 @@ from neurokit_snn.errors import ModelError
 from neurokit_snn.models.base import AbstractModel
 from neurokit_snn.models.conditioning import held_out, task_named
 from neurokit_snn.models.mmgpvae.arrays import batch_of
-from neurokit_snn.models.mmgpvae.behavior import Modality, modality_of
+from neurokit_snn.models.mmgpvae.behavior import channel_of
 from neurokit_snn.models.mmgpvae.checkpoint import fingerprint
 from neurokit_snn.models.mmgpvae.checks import check_parameters, covariates_of, one_of, start_weight_of
 from neurokit_snn.models.mmgpvae.design import Batch, Design, Params, length_scales
@@ -24,8 +24,9 @@ from neurokit_snn.models.mmgpvae.prediction import Inferred, infer, trial_keys
 from neurokit_snn.models.mmgpvae.predictive import behavior_observation, neural_observation
 from neurokit_snn.models.mmgpvae.readout import Readout, loading_posterior
 from neurokit_snn.models.mmgpvae.segments import CONTEXT, segmented
-from neurokit_snn.models.mmgpvae.state import modalities_from, modalities_state, params_from, params_state
+from neurokit_snn.models.mmgpvae.state import params_from, params_state
 from neurokit_snn.models.mmgpvae.summaries import summarised
+from neurokit_snn.models.modalities import Modality, modalities_from, modalities_state, modality_of
 from neurokit_snn.models.observations import AbstractObservation, Space
 from neurokit_snn.models.posterior import POSTERIOR_DRAWS, draws_tree
 
@@ -238,7 +239,7 @@ class MMGPVAE(AbstractModel):
             behavior=int(self.behavior),
             likelihood=LIKELIHOODS[self.likelihood],
             n_units=self.units_.size,
-            channels=tuple(m.channel for m in self.modalities_),
+            channels=tuple(channel_of(m) for m in self.modalities_),
             kernel=self.kernel,  # type: ignore[arg-type]
             basis=basis,
             shortest=low,

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
-from neurokit_snn.models.mmgpvae.behavior import Modality, observation
 from neurokit_snn.models.mmgpvae.design import Design, Params
+from neurokit_snn.models.modalities import Modality, observation
 from neurokit_snn.models.observations import AbstractObservation
 
 __all__ = ["behavior_observation", "neural_observation"]

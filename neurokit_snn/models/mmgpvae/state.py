@@ -1,8 +1,7 @@
-"""A fitted model as datasets and back."""
+"""Fitted parameters as a dataset and back."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from typing import Any
 
@@ -11,11 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from neurokit_snn.models.mmgpvae.behavior import Modality
 from neurokit_snn.models.mmgpvae.design import Params
 from neurokit_snn.models.mmgpvae.networks import Perceptron
 
-__all__ = ["modalities_from", "modalities_state", "params_from", "params_state"]
+__all__ = ["params_from", "params_state"]
 
 
 def params_state(params: Params) -> xr.Dataset:
@@ -56,25 +54,3 @@ def params_from(stored: xr.Dataset) -> Params:
         form = jax.tree.structure(Perceptron(sizes, rng=np.random.default_rng(0)))
         params[name] = jax.tree.unflatten(form, [*weights, *biases])
     return params
-
-
-def modalities_state(modalities: tuple[Modality, ...]) -> xr.Dataset:
-    """What is known of each behaviour."""
-    variables: dict[str, Any] = {}
-    known = []
-    for i, modality in enumerate(modalities):
-        fields = dataclasses.asdict(modality)
-        variables[f"centre{i}"] = (f"feature{i}", np.asarray(fields.pop("centre")))
-        variables[f"scale{i}"] = (f"feature{i}", np.asarray(fields.pop("scale")))
-        known.append(fields)
-    return xr.Dataset(variables, attrs={"modalities": json.dumps(known)})
-
-
-def modalities_from(stored: xr.Dataset) -> tuple[Modality, ...]:
-    """The inverse of `modalities_state`."""
-    made = []
-    for i, fields in enumerate(json.loads(stored.attrs["modalities"])):
-        for name in ("dims", "shape", "categories"):
-            fields[name] = tuple(fields[name])
-        made.append(Modality(**fields, centre=stored[f"centre{i}"].values, scale=stored[f"scale{i}"].values))
-    return tuple(made)

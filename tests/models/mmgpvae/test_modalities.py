@@ -9,7 +9,8 @@ import xarray as xr
 from scipy.special import logsumexp
 
 from neurokit_snn.errors import ModelError
-from neurokit_snn.models.mmgpvae.behavior import Channel, log_density, modality_of, observation, samples_of
+from neurokit_snn.models.mmgpvae.behavior import Channel, channel_of, log_density
+from neurokit_snn.models.modalities import modality_of, observation, samples_of
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_density_of_features_is_the_predictive_distribution(data, name):
     output = rng.standard_normal((*features.shape[:2], modality.width))
     log_sd = rng.normal(size=1 if name.startswith("stimulus") else modality.width) * 0.3
     ours = np.asarray(
-        log_density(modality.channel, jnp.asarray(features), jnp.asarray(output), jnp.asarray(log_sd))
+        log_density(channel_of(modality), jnp.asarray(features), jnp.asarray(output), jnp.asarray(log_sd))
     )
     coords = {"trial": data["trial"].values, "time": data["time"].values}
     target = data[name if name.startswith("stimulus") else f"behavior_{name}"]
