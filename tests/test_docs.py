@@ -16,6 +16,8 @@ REFERENCE = set(
 )
 # Where a name can be reached on two ways, the reference has the first.
 ELSEWHERE = {"splits": "recording.splits"}
+# Modules inside of a subpackage of which the reference has the names, not the module.
+BY_NAME = ("recording.tokens",)
 
 
 def _public_names() -> Iterator[str]:
@@ -23,7 +25,10 @@ def _public_names() -> Iterator[str]:
     for name in neurokit_snn.__all__:
         thing = getattr(neurokit_snn, name)
         if isinstance(thing, ModuleType):
-            yield from (f"{ELSEWHERE.get(name, name)}.{inner}" for inner in thing.__all__)
+            for inner in (f"{ELSEWHERE.get(name, name)}.{inner}" for inner in thing.__all__):
+                yield from (
+                    (f"{inner}.{n}" for n in _resolved(inner).__all__) if inner in BY_NAME else (inner,)
+                )
         else:
             yield name
 

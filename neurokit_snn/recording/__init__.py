@@ -18,7 +18,7 @@ class _Package(_ModuleType):
     def __setattr__(self, name: str, value: object) -> None:
         # The import system binds a submodule to its parent when it is first loaded; that would hide the
         # function.
-        if isinstance(value, _ModuleType) and name in __all__ and name != "splits":
+        if isinstance(value, _ModuleType) and name in __all__ and name not in ("splits", "tokens"):
             return
         super().__setattr__(name, value)
 

@@ -1,4 +1,5 @@
 from . import splits as splits
+from . import tokens as tokens
 from .align import align as align
 from .binning import bin as bin
 from .binning import bin_trials as bin_trials
