@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from neurokit_snn.errors import RecordingError
 from neurokit_snn.recording.assemble import Which, binned, node_at, on_session_clock, trial_columns
-from neurokit_snn.recording.grid import check_bin_width, intervals_grid, whole_bins, windows_grid
+from neurokit_snn.recording.grid import check_bin_width, exact_bins, intervals_grid, windows_grid
 from neurokit_snn.recording.observation import span
 
 __all__ = ["bin", "bin_trials", "windows"]
@@ -142,12 +142,7 @@ def windows(
            [0, 1]], dtype=int32)
     """
     width = check_bin_width(bin_width)
-    n_bins = int(whole_bins(length, width))
-    if not n_bins or abs(length / width - n_bins) > 1e-3:
-        raise RecordingError(
-            f"length is {length!r} s, which is no whole number of bins of {width} s; "
-            "give a multiple of bin_width"
-        )
+    n_bins = exact_bins(length, width, name="length")
     tree = on_session_clock(tree)
     begin, end = _bounds(tree, start, stop)
     starts, stops = np.array([begin]), np.array([end])

@@ -9,7 +9,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurokit_snn.errors import RecordingError
 
-__all__ = ["SLACK", "Grid", "check_bin_width", "events_grid", "intervals_grid", "whole_bins", "windows_grid"]
+__all__ = [
+    "SLACK",
+    "Grid",
+    "check_bin_width",
+    "events_grid",
+    "exact_bins",
+    "intervals_grid",
+    "whole_bins",
+    "windows_grid",
+]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -95,6 +104,32 @@ def check_bin_width(bin_width: float) -> float:
 def whole_bins(duration: ArrayLike, bin_width: float) -> Ints:
     """Return how many whole bins fit into each duration (seconds)."""
     return np.maximum(np.floor(np.asarray(duration, np.float64) / bin_width + SLACK), 0).astype(np.int64)
+
+
+def exact_bins(duration: float, bin_width: float, *, name: str, least: int = 1) -> int:
+    """Return how many bins a duration lasts, or say that it is no whole number of them.
+
+    Parameters
+    ----------
+    duration, bin_width
+        Seconds.
+    name
+        What to call the duration in the message.
+    least
+        Fewest bins.
+
+    Examples
+    --------
+    >>> exact_bins(0.3, 0.1, name="length")
+    3
+    """
+    n_bins = int(whole_bins(duration, bin_width)) if np.isfinite(duration) else -1
+    if n_bins < least or abs(duration / bin_width - n_bins) > 1e-3:
+        raise RecordingError(
+            f"{name} is {duration!r} s, which is no whole number of bins of {bin_width} s; "
+            f"give a multiple of bin_width, {least} or more of them"
+        )
+    return n_bins
 
 
 def _multiples(n: int, bin_width: float) -> Floats:
