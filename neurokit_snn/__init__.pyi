@@ -8,6 +8,7 @@ from . import plot as plot
 from . import recording as recording
 from . import report as report
 from . import testing as testing
+from . import torchloop as torchloop
 from .artefact import load as load
 from .artefact import save as save
 from .evaluate import compare as compare
