@@ -7,10 +7,21 @@ from typing import Any
 
 from neurokit_snn.models.registry import MODELS
 
-__all__ = ["AbstractModel", "conditioning", "load_model", "observations", "tuning_curves", *MODELS]
+__all__ = [
+    "AbstractModel",
+    "conditioning",
+    "glm_couplings",
+    "lagged_correlation",
+    "load_model",
+    "observations",
+    "tuning_curves",
+    *MODELS,
+]
 
 _HOMES = {
     "AbstractModel": "neurokit_snn.models.base",
+    "glm_couplings": "neurokit_snn.models.couplings",
+    "lagged_correlation": "neurokit_snn.models.couplings",
     "load_model": "neurokit_snn.models.persistence",
     "tuning_curves": "neurokit_snn.models.tuning",
     **MODELS,

@@ -213,7 +213,8 @@ class AbstractModel(BaseEstimator, abc.ABC):
         -------
         DataArray
             ``(trial, time, unit)`` for spikes (only the held-out units for co-smoothing), ``(trial, time)`` for behaviour, whose
-            densities are joint over its axes and per unit of the behaviour. NaN where the mask is False.
+            densities are joint over its axes and per unit of the behaviour. NaN where the mask is False. Models of tokens
+            give ``(trial, window)``: all units and bins of a window together, 0 where none of them is valid.
 
         Raises
         ------
@@ -317,6 +318,8 @@ class AbstractModel(BaseEstimator, abc.ABC):
         if asked.name not in found:
             raise ModelError(f"{type(self).__name__} predicts {', '.join(found)}, not {asked.name}")
         values = found[asked.name].log_marginal(asked.values)
+        if "window" in values.dims:  # of tokens: the model itself leaves out what is masked
+            return values
         if "unit" in asked.values.dims:
             values = values.sel(unit=asked.values["unit"])
         mask = asked.mask

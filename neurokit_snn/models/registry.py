@@ -18,6 +18,7 @@ MODELS: dict[str, str] = {
     "GLM": "neurokit_snn.models.glm",
     "ReducedRankRegression": "neurokit_snn.models.reduced_rank",
     "MMGPVAE": "neurokit_snn.models.mmgpvae.model",
+    "Neuroformer": "neurokit_snn.models.neuroformer.model",
     "RidgeDecoder": "neurokit_snn.models.ridge",
     "NaiveBayesDecoder": "neurokit_snn.models.naive_bayes",
     "CEBRADecoder": "neurokit_snn.models.cebra_decoder",
