@@ -140,7 +140,7 @@ def _coords(parts: Mapping[str, xr.Dataset]) -> dict[str, Any]:
     coords["session"] = ("trial", np.repeat(list(parts), [one.sizes["trial"] for one in parts.values()]))
     for one in parts.values():
         for key, coord in one.coords.items():
-            if coord.dims and not set(coord.dims) & set(FRAME) and key not in coords:
+            if coord.dims == (key,) and key not in FRAME:
                 coords[str(key)] = coord.variable
     return coords
 
@@ -175,6 +175,22 @@ def _check(parts: Mapping[str, xr.Dataset]) -> None:
             )
     _same("bin_width", {name: f"{one.attrs['bin_width']:.9g} s" for name, one in parts.items()})
     _same("the layout", {name: one.attrs["layout"] for name, one in parts.items()})
+    for axis in _in_order(str(d) for one in parts.values() for d in one.dims if d not in FRAME):
+        has = {name: one[axis].values.tolist() for name, one in parts.items() if axis in one.dims}
+        _same(f"the labels of {axis}", has)
+    _check_times(parts)
+    for dim in ("trial", "unit"):
+        seen: dict[str, str] = {}
+        for name, one in parts.items():
+            for full in (f"{name}/{own}" for own in _labels(one, dim)):
+                if seen.setdefault(full, name) != name:
+                    raise RecordingError(
+                        f"sessions {seen[full]!r} and {name!r} both have the {dim} {full!r}; rename one of them"
+                    )
+
+
+def _check_times(parts: Mapping[str, xr.Dataset]) -> None:
+    """Raise unless bin k of every session is at the same time of its trial."""
     longest = max(parts, key=lambda name: parts[name].sizes["time"])
     time = parts[longest]["time"].values
     for name, one in parts.items():
@@ -186,25 +202,13 @@ def _check(parts: Mapping[str, xr.Dataset]) -> None:
                 f"bin {k} is at {own[k]:.9g} s in session {name!r} and at {time[k]:.9g} s in session {longest!r}; "
                 "bin both from the same time on"
             )
-    for label in ("trial", "unit"):
-        seen: dict[str, str] = {}
-        for name, one in parts.items():
-            for full in (f"{name}/{own}" for own in _labels(one, label)):
-                if seen.setdefault(full, name) != name:
-                    raise RecordingError(
-                        f"sessions {seen[full]!r} and {name!r} both have the {label} {full!r}; rename one of them"
-                    )
 
 
 def _agree(name: str, holders: Mapping[str, xr.Dataset], keys: Iterable[str]) -> None:
-    """Raise unless sessions agree on the attributes and the further axes of a variable."""
+    """Raise unless sessions agree on the attributes and the dims of a variable."""
     for key in keys:
         _same(f"{key} of {name}", {session: one[name].attrs.get(key) for session, one in holders.items()})
-    axes = {
-        session: {str(d): one[d].values.tolist() for d in one[name].dims if d not in FRAME}
-        for session, one in holders.items()
-    }
-    _same(f"the axes of {name}", axes)
+    _same(f"dims of {name}", {session: one[name].dims for session, one in holders.items()})
 
 
 def _same(what: str, found: Mapping[str, Any]) -> None:

@@ -31,12 +31,12 @@ class Vocabulary:
     Parameters
     ----------
     units
-        Labels, each once.
+        Labels, each once: all text, or all whole numbers.
 
     Raises
     ------
     RecordingError
-        When a label is there twice.
+        When a label is there twice, or is of another type than the others.
 
     Examples
     --------
@@ -50,6 +50,11 @@ class Vocabulary:
     units: tuple[Hashable, ...]
 
     def __post_init__(self) -> None:
+        kind = str if self.units and isinstance(self.units[0], str) else int
+        if (odd := next((label for label in self.units if not isinstance(label, kind)), None)) is not None:
+            raise RecordingError(
+                f"unit {odd!r} of the vocabulary is {type(odd).__name__}; give labels all of type str, or all of type int"
+            )
         if len(self._place) < len(self.units):
             twice = next(label for i, label in enumerate(self.units) if self._place[label] != i)
             raise RecordingError(f"unit {twice!r} is in the vocabulary twice; give each label once")
@@ -263,9 +268,11 @@ class SpikeStream:
         Raises
         ------
         RecordingError
-            When a trial does not exist, or a size is negative.
+            When a trial does not exist, a size is negative, or there are not as many trials as starts.
         """
         trial, start = (np.asarray(values, dtype=np.int64) for values in (trial, start))
+        if trial.ndim != 1 or trial.shape != start.shape:
+            raise RecordingError(f"trial has shape {trial.shape}, start {start.shape}; give both as (n,)")
         self._check(trial, length, max_tokens, keep)
         n_bins = self.first.shape[1] - 1
         low = self.first[trial, np.clip(start, 0, n_bins)]

@@ -105,7 +105,7 @@ def places(tokens: xr.Dataset) -> Places:
     for wrong, message in rules:
         if wrong.any():
             at = tuple(int(i) for i in np.argwhere(wrong)[0])
-            found = {name: each[at] for name, each in values.items() if each.ndim <= len(at)}
+            found = {name: each[at] for name, each in values.items() if each.ndim == len(at)}
             raise RecordingError(f"{where(tokens, *at)}: {message.format(**found)}")
     trial, window, token = np.nonzero(there)
     shape = (tokens.sizes["trial"], n_bins, n_units)
