@@ -4,6 +4,7 @@ from . import nulls as nulls
 from .choice import Tuned as Tuned
 from .choice import search as search
 from .comparison import compare as compare
+from .connectivity import connectivity_scores as connectivity_scores
 from .coverage import interval_coverage as interval_coverage
 from .elpd import blocked_kfold as blocked_kfold
 from .elpd import loo as loo
