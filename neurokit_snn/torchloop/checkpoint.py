@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -67,12 +69,14 @@ class Checkpoint:
                 f"{self.path} is the checkpoint of a fit with other data, parameters, schedule or seed; "
                 "give another path or remove it"
             )
-        history = History.from_dataset(found.dataset("history"))
         tensors = load_file(found.file(FILE))
         found.file(FILE)  # the same file still: what was read is what was checked
         module.load_state_dict(_part(tensors, "weights"))
         _set_moments(optimiser, _part(tensors, "moments"))
         best = {name: value.clone() for name, value in _part(tensors, "best").items()}
+        curves = {name: value.numpy().copy() for name, value in _part(tensors, "history").items()}
+        terms = dict(zip(found.config["terms"], curves.pop("terms"), strict=True))
+        history = History(terms=terms, seconds=found.config["seconds"], **curves)
         return Stored(history, best or None, found.config["scaler"])
 
     def write(
@@ -85,7 +89,12 @@ class Checkpoint:
         scaler: Mapping[str, Any],
     ) -> None:
         """Replace the checkpoint by one of the state as it is."""
-        parts = {"weights": module.state_dict(), "best": best or {}, "moments": _moments(optimiser)}
+        parts = {
+            "weights": module.state_dict(),
+            "moments": _moments(optimiser),
+            "best": best or {},
+            "history": _curves(history),
+        }
         # Copies: tensors that share their memory, as tied weights do, are refused by safetensors.
         tensors = {
             f"{part}/{name}": value.detach().to("cpu", copy=True).contiguous()
@@ -95,9 +104,15 @@ class Checkpoint:
         artefact.write(
             self.path,
             kind="checkpoint",
-            trees={"history": history.to_dataset()},
+            trees={},
             files={FILE: lambda path: save_file(tensors, path)},
-            config={"fingerprint": self.fingerprint, "steps": len(history.loss), "scaler": dict(scaler)},
+            config={
+                "fingerprint": self.fingerprint,
+                "steps": len(history.loss),
+                "terms": list(history.terms),
+                "seconds": history.seconds,
+                "scaler": dict(scaler),
+            },
             overwrite=True,
         )
 
@@ -106,6 +121,14 @@ def _part(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
     return {
         name.removeprefix(f"{part}/"): value for name, value in tensors.items() if name.startswith(f"{part}/")
     }
+
+
+def _curves(history: History) -> dict[str, Tensor]:
+    """Curves of a history; its terms as one tensor, whose names are in the manifest."""
+    names = ("loss", "learning_rate", "tokens", "validation_step", "validation")
+    terms = np.array(list(history.terms.values())).reshape(len(history.terms), len(history.loss))
+    curves = {name: getattr(history, name) for name in names} | {"terms": terms}
+    return {name: torch.from_numpy(values) for name, values in curves.items()}
 
 
 def _moments(optimiser: Optimizer) -> dict[str, Tensor]:

@@ -17,7 +17,7 @@ from neurokit_snn.errors import ModelError
 from neurokit_snn.torchloop.checkpoint import Checkpoint
 from neurokit_snn.torchloop.groups import parameter_groups
 from neurokit_snn.torchloop.history import History, Records
-from neurokit_snn.torchloop.processes import Held, Whole, forked, seed_step, started, step_warnings
+from neurokit_snn.torchloop.processes import Held, Whole, forked, seed_step, started
 from neurokit_snn.torchloop.schedule import Schedule
 
 __all__ = ["train"]
@@ -112,20 +112,11 @@ def train(
     run = _Run(
         module, batches, schedule, seed=seed, weights=dict(weights or {}), accelerator=accelerator, who=who
     )
-    settings = {
-        "fingerprint": fingerprint,
-        "schedule": _lasting(schedule),
-        "seed": seed,
-        "weights": run.weights,
-    }
-    keeper = None if checkpoint is None else Checkpoint(checkpoint, settings=settings)
-    with forked(run.fabric.device), step_warnings():
+    keeper = None
+    if checkpoint is not None:
+        keeper = Checkpoint(checkpoint, settings={"fingerprint": fingerprint, **run.settings})
+    with forked(run.fabric.device):
         return run.through(validate, keeper, progress=progress, description=description)
-
-
-def _lasting(schedule: Schedule) -> dict[str, Any]:
-    """What the answer depends on."""
-    return {name: value for name, value in dataclasses.asdict(schedule).items() if name != "checkpoint_every"}
 
 
 class _Run:
@@ -190,6 +181,14 @@ class _Run:
             self.module.load_state_dict(self.best)
         self.module.eval()
         return self.records.history(seconds=self.seconds)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the answer depends on, data and code of the module apart."""
+        schedule = dataclasses.asdict(self.schedule)
+        del schedule["checkpoint_every"]
+        shapes = [(name, tuple(p.shape), p.requires_grad) for name, p in self.module.named_parameters()]
+        return {"schedule": schedule, "seed": self.seed, "weights": self.weights, "parameters": shapes}
 
     @property
     def finished(self) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 
 from neurokit_snn.errors import ModelError
 
-__all__ = ["Held", "Whole", "forked", "seed_step", "started", "step_warnings"]
+__all__ = ["Held", "Whole", "forked", "seed_step", "started"]
 
 
 def started(precision: str, accelerator: str, who: str) -> Fabric:
@@ -86,14 +85,15 @@ class Held(nn.Module):
     def __init__(self, module: nn.Module, *, linked: bool) -> None:
         super().__init__()
         self.module = module
-        self.linked = linked
+        # DDP waits for a gradient from every process, and tells the log where each parameter has one: this one has none
+        # but where nothing else does.
+        self.link = nn.Parameter(torch.zeros(())) if linked else None
 
     def forward(self, batch: Any) -> dict[str, tuple[Tensor, Tensor]]:
         """Terms of a batch."""
         terms = self.module(batch.batch if isinstance(batch, Whole) else batch)
-        if self.linked and not any(total.requires_grad for total, _ in terms.values()):
-            zero = 0.0 * next(p for p in self.module.parameters() if p.requires_grad).sum()
-            terms = {name: (total + zero, count) for name, (total, count) in terms.items()}
+        if self.link is not None and not any(total.requires_grad for total, _ in terms.values()):
+            terms = {name: (total + 0.0 * self.link, count) for name, (total, count) in terms.items()}
         return terms
 
 
@@ -114,11 +114,3 @@ def seed_step(device: torch.device, seed: int, step: int, rank: int) -> None:
     torch.default_generator.manual_seed(number)
     if device.type != "cpu":
         torch.get_device_module(device).manual_seed(number)
-
-
-@contextlib.contextmanager
-def step_warnings() -> Iterator[None]:
-    """Leave out the remark of DDP that every parameter was used, which it cannot know of the next batch."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="find_unused_parameters=True was specified")
-        yield
