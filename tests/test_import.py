@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import json
 import subprocess
 import sys
@@ -48,23 +49,30 @@ def test_import_loads_nothing_heavy_beyond_what_xarray_loads():
     assert not {"jax", "torch"} & set(ours)
 
 
-WRITTEN_IN_JAX = ("MMGPVAE",)
-"""Models that are NumPyro programs through and through: naming one is its first use."""
+WRITTEN_IN_JAX_OR_TORCH = {"MMGPVAE": "jax", "Neuroformer": "torch"}
+"""Models that are programs of such a library through and through: naming one is its first use."""
 
 
 def test_every_public_name_resolves_without_jax_or_torch():
     code = (
         "import json, sys, neurokit_snn as nk\n"
-        f"names = [name for name in nk.__all__ if name not in {WRITTEN_IN_JAX!r}]\n"
+        f"names = [name for name in nk.__all__ if name not in {list(WRITTEN_IN_JAX_OR_TORCH)!r}]\n"
         "missing = [name for name in names if getattr(nk, name, None) is None]\n"
         "print(json.dumps([missing, [name for name in ('jax', 'torch') if name in sys.modules]]))"
     )
     assert _in_fresh_python(code) == [[], []]
 
 
-def test_models_written_in_jax_resolve():
-    code = f"import json, neurokit_snn as nk; print(json.dumps([getattr(nk, n).__name__ for n in {WRITTEN_IN_JAX!r}]))"
-    assert _in_fresh_python(code) == list(WRITTEN_IN_JAX)
+@pytest.mark.parametrize(("name", "library"), WRITTEN_IN_JAX_OR_TORCH.items())
+def test_models_written_in_jax_or_torch_resolve(name: str, library: str):
+    if importlib.util.find_spec(library) is None:
+        pytest.skip(f"{library} is not installed")
+    other = {"jax": "torch", "torch": "jax"}[library]
+    code = (
+        "import json, sys, neurokit_snn as nk\n"
+        f"print(json.dumps([nk.{name}.__name__, {library!r} in sys.modules, {other!r} in sys.modules]))"
+    )
+    assert _in_fresh_python(code) == [name, True, False]
 
 
 def test_accessor_is_registered_by_the_import_alone():
