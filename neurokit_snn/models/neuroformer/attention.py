@@ -36,7 +36,9 @@ class Attention(nn.Module):
 
     def _split(self, x: Tensor) -> Tensor:
         rows, length, embed = x.shape
-        return x.view(rows, length, self.heads, embed // self.heads).transpose(1, 2)  # (row, head, position, feature)
+        return x.view(rows, length, self.heads, embed // self.heads).transpose(
+            1, 2
+        )  # (row, head, position, feature)
 
     def keys(self, context: Tensor) -> KeysValues:
         """Keys and values of a context ``(row, position, embed)``."""

@@ -21,7 +21,9 @@ class Config:
 
     window: float = 0.1  # seconds whose spikes are one sequence
     past: float = 0.2  # seconds before the window: the past state
-    covariates: tuple[str, ...] | None = None  # inputs, in order; None for all behaviours that are not predicted
+    covariates: tuple[str, ...] | None = (
+        None  # inputs, in order; None for all behaviours that are not predicted
+    )
     covariate_past: float = 0.1  # seconds before the window in which series are seen
     frame_past: float = 0.15  # the same of frames
     outputs: tuple[str, ...] = ()  # behaviours that are predicted, and never inputs
@@ -33,19 +35,25 @@ class Config:
     embed: int = 64  # width of the network
     heads: int = 4  # attention heads
     layers: Layers = Layers(state=1, history=1, stimulus=1, behavior=1, joint=1)  # noqa: RUF009 (frozen)
-    dropout: Dropout = Dropout(attention=0.1, residual=0.1, embedding=0.1)  # noqa: RUF009 (frozen)
+    dropout: Dropout = Dropout(attention=0.0, residual=0.1, embedding=0.1)  # noqa: RUF009 (frozen)
     temporal: str = "sinusoid"  # embedding of bins: "sinusoid" or "perceptron"
     hidden: int = 64  # hidden width of the perceptron that embeds series
     kernel: tuple[int, ...] = (3, 5, 5)  # (time, y, x) of the convolution over frames
-    max_tokens: int | None = None  # spikes that fit into a window; None for twice the most in the training data
-    max_past_tokens: int | None = None  # the same of the past state, whose oldest spikes are dropped beyond it
+    max_tokens: int | None = (
+        None  # spikes that fit into a window; None for twice the most in the training data
+    )
+    max_past_tokens: int | None = (
+        None  # the same of the past state, whose oldest spikes are dropped beyond it
+    )
     steps: int = 1500  # of the optimiser
     epochs: float | None = None  # passes over windows side by side, instead of steps
     batch_size: int = 64  # windows a step
     learning_rate: float = 2e-3
     weight_decay: float = 0.1  # on weights of linear layers and convolutions
     warmup_tokens: float | None = None  # None for a twentieth of the tokens of the fit
-    validation: float = 0.1  # last part of the training data, kept to choose the step and to measure residuals
+    validation: float = (
+        0.1  # last part of the training data, kept to choose the step and to measure residuals
+    )
 
 
 PRESETS: dict[str, Config] = {
@@ -177,4 +185,3 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     plain = from_mapping(Config, found, where=str(path))
     values = {name: getattr(plain, name) for name in found}
     return {"preset": preset, **values, **by_place}
-

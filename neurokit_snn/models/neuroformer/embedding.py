@@ -114,9 +114,7 @@ class FrameEmbedding(nn.Module):
         height, width, channels = entry.shape
         self.reach = spec.kernel[0] - 1
         extent = (min(spec.kernel[1], height), min(spec.kernel[2], width))
-        self.convolution = nn.Conv3d(
-            channels, spec.embed, (spec.kernel[0], *extent), stride=(1, *extent)
-        )
+        self.convolution = nn.Conv3d(channels, spec.embed, (spec.kernel[0], *extent), stride=(1, *extent))
         self.norm = nn.LayerNorm(spec.embed)
         self.null = nn.Parameter(torch.zeros(spec.embed))
         self.dropout = nn.Dropout(spec.dropout.embedding)

@@ -68,7 +68,9 @@ def parts_of(source: Source, *, window: int, reach: int, share: float, before: b
     return Parts(places.take(inside), places.take(outside))
 
 
-def weights_of(config: Config, network: Network, losses: tuple[str, ...] | None, who: str) -> dict[str, float]:
+def weights_of(
+    config: Config, network: Network, losses: tuple[str, ...] | None, who: str
+) -> dict[str, float]:
     """Weight of each term: ``(1 - 1/n) (3/5 id + 2/5 dt) + contrast / n``, n = 4 with contrast; behaviours count 1.
 
     Antoniades et al. (2024) and their code. Where tokens are ordered, their one term takes the place of both.
@@ -205,7 +207,9 @@ def _tokens_a_window(source: Source, places: Places, network: Network) -> float:
         return 1.0
     first, last = places.start, places.start + network.spec.window
     of = source.stream.first
-    n_spikes = of[places.trial, np.clip(last, 0, source.n_bins)] - of[places.trial, np.clip(first, 0, source.n_bins)]
+    n_spikes = (
+        of[places.trial, np.clip(last, 0, source.n_bins)] - of[places.trial, np.clip(first, 0, source.n_bins)]
+    )
     return float(n_spikes.mean()) + 1.0
 
 
@@ -232,7 +236,9 @@ def residual_log_sd(network: Network, source: Source, parts: Parts) -> dict[str,
     found: dict[str, np.ndarray] = {}
     for entry in (o for o in network.spec.outputs if o.kind == "gaussian"):
         for places in (parts.valid, parts.train):
-            known = _informative(source, places, network, {o.name: float(o.name == entry.name) for o in network.spec.outputs})
+            known = _informative(
+                source, places, network, {o.name: float(o.name == entry.name) for o in network.spec.outputs}
+            )
             if len(known) > 1:
                 break
         else:
@@ -242,7 +248,9 @@ def residual_log_sd(network: Network, source: Source, parts: Parts) -> dict[str,
         for first in range(0, len(known), MOST):
             batch = source.batch(known.take(slice(first, first + MOST)), network.spec)
             predicted = network.outputs(network(batch).x, batch.positions)[entry.name]
-            squares = squares + (predicted - batch.outputs[entry.name].values).double().square().sum(0).numpy()
+            squares = (
+                squares + (predicted - batch.outputs[entry.name].values).double().square().sum(0).numpy()
+            )
             number += len(batch)
         found[entry.name] = 0.5 * np.log(np.maximum(squares / number, 1e-8))
     return found

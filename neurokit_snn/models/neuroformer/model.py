@@ -17,9 +17,21 @@ import xarray as xr
 from neurokit_snn import artefact
 from neurokit_snn.errors import ModelError
 from neurokit_snn.models.base import AbstractModel
+from neurokit_snn.models.couplings import glm_couplings, lagged_correlation
 from neurokit_snn.models.covariates import require_counts
-from neurokit_snn.models.modalities import Modality, modalities_from, modalities_state, modality_of, observation
+from neurokit_snn.models.modalities import (
+    Modality,
+    modalities_from,
+    modalities_state,
+    modality_of,
+    observation,
+)
 from neurokit_snn.models.neuroformer.config import Config, read_toml, resolved
+from neurokit_snn.models.neuroformer.connectivity import (
+    attention_scores,
+    gradient_scores,
+    perturbation_scores,
+)
 from neurokit_snn.models.neuroformer.fitting import fitted, parts_of, residual_log_sd, weights_of
 from neurokit_snn.models.neuroformer.generation import generated
 from neurokit_snn.models.neuroformer.network import Network
@@ -341,9 +353,7 @@ class Neuroformer(AbstractModel):
         return inputs, outputs
 
     def _source(self, data: xr.Dataset, who: str) -> Source:
-        return Source(
-            data, units=self.units_.tolist(), inputs=self.inputs_, outputs=self.outputs_, who=who
-        )
+        return Source(data, units=self.units_.tolist(), inputs=self.inputs_, outputs=self.outputs_, who=who)
 
     def _spec(self, source: Source, config: Config, start: Neuroformer | None) -> Spec:
         """Sizes of the network for the training data."""
@@ -457,7 +467,7 @@ class Neuroformer(AbstractModel):
         where = {name: visible[name].values for name in ("trial", "time")}
         found = decoded(self.network_, source)
         return {
-            m.name: observation(m, found[m.name][None], self.residual_log_sd_.get(m.name), where)
+            m.name: observation(m, found[m.name], self.residual_log_sd_.get(m.name), where)
             for m in self.outputs_
         }
 
@@ -535,6 +545,51 @@ class Neuroformer(AbstractModel):
         )
         self._warn_of_cut(cut)
         return generated(data, counts[0], source=f"Neuroformer.generate, {mode}, seed {seed}")
+
+    def connectivity(self, data: xr.Dataset, *, windows: int = 2000, seed: int = 0) -> xr.Dataset:
+        """Who drives whom: three readings of the network, always beside lagged correlation and the couplings of a GLM.
+
+        Parameters
+        ----------
+        data
+            Binned dataset; no test data are needed for a question about the network.
+        windows
+            How many windows, drawn from all, the network is read on.
+        seed
+            Of that choice.
+
+        Returns
+        -------
+        Dataset, (target, source)
+            ``attention`` (mean attention of a target's spikes to those of a source, at least 0), ``gradient`` (derivative of the
+            target's log rate by the presence of a past spike), ``perturbation`` (change of the target's log rate in the next
+            bin when the source has one spike more); ``lagged_correlation`` and ``glm`` (log rate) of the same data, which know
+            nothing of the network. The network's own diagonals are kept: a unit's effect on itself.
+        """
+        who = "Neuroformer.connectivity"
+        self._check_asked(data, "forecast")
+        source = self._source(data, who)
+        places = places_of(source.lengths(), self.spec_.window, before=False)
+        places = places.take(source.observed(places, self.spec_.window).all((1, 2)))
+        if len(places) == 0:
+            raise ModelError(
+                f"{who}: no window of {self.spec_.window} bins is wholly observed; give more data"
+            )
+        rows = np.random.default_rng(seed).choice(len(places), size=min(windows, len(places)), replace=False)
+        places = places.take(np.sort(rows))
+        read = {
+            "attention": attention_scores,
+            "gradient": gradient_scores,
+            "perturbation": perturbation_scores,
+        }
+        dims, coords = ("target", "source"), {"target": self.units_, "source": self.units_}
+        made = {
+            name: xr.DataArray(score(self.network_, source, places), dims=dims, coords=coords)
+            for name, score in read.items()
+        }
+        made["lagged_correlation"] = lagged_correlation(data, lags=self.spec_.past)
+        made["glm"] = glm_couplings(data, past=self.spec_.past * self.bin_width_)
+        return xr.Dataset(made)
 
     # ---- state -------------------------------------------------------------------------------------------------
 

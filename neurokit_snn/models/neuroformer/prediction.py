@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from neurokit_snn.models.neuroformer.attention import KeysValues
 from neurokit_snn.models.neuroformer.batch import Batch
 from neurokit_snn.models.neuroformer.network import Context, Network
-from neurokit_snn.models.neuroformer.attention import KeysValues
 from neurokit_snn.models.neuroformer.objective import after_each_token, targets
 from neurokit_snn.models.neuroformer.sampling import Decoding, Steps, draw_unit, intensity, sample_windows
 from neurokit_snn.models.neuroformer.spec import Spec
@@ -93,7 +93,9 @@ def _window_rates(network: Network, batch: Batch, generator: torch.Generator) ->
     spikes = batch.positions.clone()
     spikes[:, 0] = False
     bins = torch.arange(spec.window)
-    before = ((batch.dt[:, None] < bins[:, None]) & spikes[:, None]).sum(-1)  # (row, bin): spikes before each bin
+    before = ((batch.dt[:, None] < bins[:, None]) & spikes[:, None]).sum(
+        -1
+    )  # (row, bin): spikes before each bin
     row, bin = (x.flatten() for x in torch.meshgrid(torch.arange(rows), bins, indexing="ij"))
     prefix = before[row, bin]
     first = _at(after, row, prefix)
@@ -235,9 +237,7 @@ def free_running(
         for first in range(0, n_rows, 8 * ROWS):
             rows = slice(first, min(first + 8 * ROWS, n_rows))
             places = Places(trial[rows], np.full(rows.stop - rows.start, start))
-            past = (
-                _past_of(counts[rows, start : start + spec.past], spec) if mode == "free-running" else None
-            )
+            past = _past_of(counts[rows, start : start + spec.past], spec) if mode == "free-running" else None
             batch = source.batch(places, spec, past=past, spikes=False)
             found = sample_windows(network, batch, generator=generator, decoding=decoding)
             at = slice(start, start + spec.window)

@@ -117,7 +117,9 @@ class _Reader:
         try:
             found = yaml.safe_load(path.read_text(encoding="utf-8"))
         except OSError as error:
-            raise ConfigError(f"{path}: cannot be read ({error.strerror}); give an existing YAML file") from error
+            raise ConfigError(
+                f"{path}: cannot be read ({error.strerror}); give an existing YAML file"
+            ) from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path}: not a YAML file: {str(error).splitlines()[0]}") from error
         if not isinstance(found, dict):
@@ -154,5 +156,9 @@ class _Reader:
 
 def _leaves(value: Any, prefix: str) -> list[str]:
     if isinstance(value, Mapping) and value:
-        return [leaf for key, inner in value.items() for leaf in _leaves(inner, f"{prefix}.{key}" if prefix else str(key))]
+        return [
+            leaf
+            for key, inner in value.items()
+            for leaf in _leaves(inner, f"{prefix}.{key}" if prefix else str(key))
+        ]
     return [prefix]

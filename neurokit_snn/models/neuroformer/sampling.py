@@ -159,7 +159,7 @@ def sample_windows(
     allowed = batch.allowed
     id = torch.full((rows,), spec.sos, device=device)
     dt = torch.zeros_like(id)
-    for _ in range(spec.max_tokens + 1):
+    for number in range(spec.max_tokens + 1):
         id_logits, dt_logits = (x / decoding.temperature for x in steps.next(id, dt))
         id_logits, dt_logits = nucleus(id_logits, decoding.top_p), nucleus(dt_logits, decoding.top_p)
         found = next_token(
@@ -171,6 +171,8 @@ def sample_windows(
         passed = _expected(spec.ordered, found, allowed, dt, until)
         expected[running] += passed * live[:, None, None]
         live = live & ~is_end
+        if number == spec.max_tokens:
+            break
         one = live.to(torch.int32)
         counts.index_put_((running, next_dt, next_id), one, accumulate=True)
         id, dt = torch.where(live, next_id, id), torch.where(live, next_dt, dt)

@@ -14,6 +14,8 @@ __all__ = ["freeze_parts", "load_start"]
 
 OF_UNITS = {"embedding.unit.weight": 3, "unit_head.weight": 1}
 """Weights with a row for each unit, and how many rows come after the units."""
+OF_PLACES = ("embedding.position", "embedding.past_position")
+"""Weights with a row for each place of a sequence, of which the two may have unlike numbers."""
 
 
 def load_start(
@@ -50,7 +52,7 @@ def load_start(
                     value[i] = found[j]
             elif found.shape == value.shape:
                 value.copy_(found)
-            elif found.ndim == value.ndim and found.shape[1:] == value.shape[1:] and "position" in name:
+            elif name in OF_PLACES and found.shape[1:] == value.shape[1:]:
                 n = min(found.shape[0], value.shape[0])
                 value[:n] = found[:n]
             else:

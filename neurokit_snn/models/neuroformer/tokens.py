@@ -90,11 +90,14 @@ def next_token(
     allowed
         ``(row, bin, unit)``; None where all bins were observed.
     """
-    p = torch.softmax(id_logits.float(), -1)
+    kind = torch.promote_types(id_logits.dtype, torch.float32)  # of mixed precision, single at least
+    p = torch.softmax(id_logits, -1, dtype=kind)
     unit, end = p[..., :-1], p[..., -1]
-    bins = torch.softmax(dt_logits.float(), -1)
+    bins = torch.softmax(dt_logits, -1, dtype=kind)
     if not spec.ordered:
-        return NextToken(unit, end, bins, (1.0 - end)[..., None].expand_as(bins), last_dt, None, torch.ones_like(end))
+        return NextToken(
+            unit, end, bins, (1.0 - end)[..., None].expand_as(bins), last_dt, None, torch.ones_like(end)
+        )
     number = torch.arange(spec.n_units, device=unit.device)
     after = torch.where(last_id < spec.n_units, last_id + int(spec.strict), torch.zeros_like(last_id))
     units_here = number >= after[..., None]  # (row, position, unit)

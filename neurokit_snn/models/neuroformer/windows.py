@@ -155,7 +155,9 @@ class Source:
             outputs=outputs,
         )
 
-    def _current(self, places: Places, spec: Spec, *, read: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _current(
+        self, places: Places, spec: Spec, *, read: bool
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         if self.stream is None or not read:
             n_tokens = np.zeros(len(places), np.int64)
             found_id = found_dt = np.zeros((len(places), 0), np.int64)
