@@ -196,8 +196,8 @@ def features_of(data: xr.Dataset, modality: Modality, who: str) -> tuple[np.ndar
 def observation(
     modality: Modality, output: np.ndarray, log_sd: np.ndarray | None, coords: dict[str, np.ndarray]
 ) -> AbstractObservation:
-    """Predictive distribution in the behaviour's own units, for decoder outputs ``(draw, trial, time, feature)``."""
-    lead = ("draw", "trial", "time")
+    """Predictive distribution in the behaviour's own units, for decoder outputs ``([draw,] trial, time, feature)``."""
+    lead = ("draw", "trial", "time")[-(output.ndim - 1) :]
     if modality.kind == "categorical":
         shifted = output - output.max(-1, keepdims=True)
         log_p = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
@@ -213,7 +213,7 @@ def observation(
             period=modality.period,
         )
     assert log_sd is not None  # a Gaussian has one
-    shape = (*output.shape[:3], *modality.shape)
+    shape = (*output.shape[:-1], *modality.shape)
     where = coords | {d: np.asarray(labels) for d, labels in modality.coords.items()}
     location = (output * modality.scale + modality.centre).reshape(shape)
     sd = np.broadcast_to(np.exp(log_sd) * modality.scale, modality.scale.shape).reshape(modality.shape)
