@@ -54,7 +54,7 @@ def parts_of(source: Source, *, window: int, reach: int, share: float, before: b
     """
     lengths = source.lengths()
     places = places_of(lengths, window, before=before)
-    places = places.take(source.observed(places, window).any((1, 2)))
+    places = places.take(np.flatnonzero(source.observed(places, window).any((1, 2))))
     if not share:
         return Parts(places, places.take(slice(0)))
     if source.n_trials >= MANY_TRIALS:
@@ -89,6 +89,8 @@ def weights_of(
     weights |= {entry.name: 1.0 for entry in spec.outputs}
     if losses is None:
         return weights
+    if not losses:
+        raise ModelError(f"{who}: losses is empty; name some of {', '.join(weights)}, or None for all")
     named = {n if n in weights else f"behavior_{n}" for n in losses}
     for name in named:
         if name not in weights:

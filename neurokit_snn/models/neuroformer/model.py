@@ -48,7 +48,7 @@ from neurokit_snn.models.neuroformer.sampling import Decoding
 from neurokit_snn.models.neuroformer.spec import Input, Output, Spec
 from neurokit_snn.models.neuroformer.start import freeze_parts, load_start
 from neurokit_snn.models.neuroformer.state import network_state, spec_from, weights_from
-from neurokit_snn.models.neuroformer.windows import Source, places_of
+from neurokit_snn.models.neuroformer.windows import Source, places_of, require_single_spikes
 from neurokit_snn.models.observations import AbstractObservation, Bernoulli, Poisson, Space
 from neurokit_snn.recording.binned import behaviors
 from neurokit_snn.recording.grid import exact_bins
@@ -279,13 +279,8 @@ class Neuroformer(AbstractModel):
     def _fit(self, data: xr.Dataset, *, seed: int, progress: bool, resume: Path | None) -> None:
         who = "Neuroformer.fit"
         config = self._config()
-        counts, mask = require_counts(data, who)
-        if config.binary and int((most := counts.where(mask, 0)).max()) > 1:
-            unit = most["unit"].values[int(most.max(("trial", "time")).argmax())]
-            raise ModelError(
-                f"{who}: unit {unit} has {int(most.max())} spikes in a bin, but binary is True; take narrower bins"
-            )
-        start = None if self.pretrained is None else _saved(self.pretrained, who)
+        require_counts(data, who)
+        start = None if self.pretrained is None else _saved(self.pretrained, config.embed, who)
         self.inputs_, self.outputs_ = self._modalities(data, config, start, who)
         source = self._source(data, who)
         self.spec_ = self._spec(source, config, start)
@@ -310,6 +305,8 @@ class Neuroformer(AbstractModel):
             share=config.validation,
             before=bool(self.outputs_),
         )
+        for places in (parts.train, parts.valid):
+            source.fitting_in(places, self.spec_)
         self._warn_of_past(source, parts.train, who)
         self.history_ = fitted(
             self.network_,
@@ -353,6 +350,8 @@ class Neuroformer(AbstractModel):
         return inputs, outputs
 
     def _source(self, data: xr.Dataset, who: str) -> Source:
+        if "counts" in data and self._config().binary:
+            require_single_spikes(data, who)
         return Source(data, units=self.units_.tolist(), inputs=self.inputs_, outputs=self.outputs_, who=who)
 
     def _spec(self, source: Source, config: Config, start: Neuroformer | None) -> Spec:
@@ -570,7 +569,7 @@ class Neuroformer(AbstractModel):
         self._check_asked(data, "forecast")
         source = self._source(data, who)
         places = places_of(source.lengths(), self.spec_.window, before=False)
-        places = places.take(source.observed(places, self.spec_.window).all((1, 2)))
+        places = places.take(np.flatnonzero(source.observed(places, self.spec_.window).all((1, 2))))
         if len(places) == 0:
             raise ModelError(
                 f"{who}: no window of {self.spec_.window} bins is wholly observed; give more data"
@@ -617,8 +616,12 @@ class Neuroformer(AbstractModel):
         self.history_ = History.from_dataset(state["history"])
 
 
-def _saved(path: str, who: str) -> Neuroformer:
+def _saved(path: str, embed: int, who: str) -> Neuroformer:
     found = artefact.load(path)
     if not isinstance(found, Neuroformer):
         raise ModelError(f"{who}: pretrained {path} holds {type(found).__name__}, not a Neuroformer")
+    if found.spec_.embed != embed:
+        raise ModelError(
+            f"{who}: pretrained {path} has embed {found.spec_.embed}, this model embed {embed}; give the same"
+        )
     return found

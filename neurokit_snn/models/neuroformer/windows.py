@@ -15,7 +15,7 @@ from neurokit_snn.models.neuroformer.batch import Batch, Series
 from neurokit_snn.models.neuroformer.spec import Spec
 from neurokit_snn.recording.tokens import SpikeStream, Vocabulary
 
-__all__ = ["Past", "Places", "Source", "grid_of", "places_of"]
+__all__ = ["Past", "Places", "Source", "grid_of", "places_of", "require_single_spikes"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -45,6 +45,16 @@ def places_of(lengths: np.ndarray, window: int, *, before: bool) -> Places:
     starts = [np.arange(min(first, length - window), max(length - window, 0) + 1) for length in lengths]
     trial = np.repeat(np.arange(len(starts)), [s.size for s in starts])
     return Places(trial, np.concatenate(starts) if starts else np.zeros(0, int))
+
+
+def require_single_spikes(data: xr.Dataset, who: str) -> None:
+    """Refuse counts with two spikes of a unit in an observed bin, naming the unit."""
+    most = data["counts"].where(data["mask"], 0).max(("trial", "time"))
+    if int(most.max()) > 1:
+        unit = data["unit"].values[int(np.argmax(most.values))]
+        raise ModelError(
+            f"{who}: unit {unit} has {int(most.max())} spikes in a bin, but binary is True; take narrower bins"
+        )
 
 
 class Source:
@@ -92,7 +102,7 @@ class Source:
 
     def lengths(self) -> np.ndarray:
         """Bins of each trial up to the last one in which a unit was observed, ``(trial,)``."""
-        seen = self.mask.any(-1)
+        seen = np.asarray(self.mask.any(-1))
         return np.where(seen.any(1), self.n_bins - np.argmax(seen[:, ::-1], axis=1), 0)
 
     def longest(self, places: Places, length: int, offset: int = 0) -> int:
@@ -107,6 +117,23 @@ class Source:
         last = np.clip(places.start + offset + length, 0, self.n_bins)
         of = self.stream.first
         return of[places.trial, last] - of[places.trial, first]
+
+    def fitting_in(self, places: Places, spec: Spec) -> np.ndarray:
+        """Spikes of each window ``(window,)``.
+
+        Raises
+        ------
+        ModelError
+            When a window has more spikes than the network has places, naming trial and bin.
+        """
+        n_tokens = self._spikes(places, spec.window, 0)
+        if n_tokens.max(initial=0) > spec.max_tokens:
+            row = int(np.argmax(n_tokens > spec.max_tokens))
+            raise ModelError(
+                f"{self.who}: the window at bin {places.start[row]} of trial {self.labels[places.trial[row]]} has "
+                f"{n_tokens[row]} spikes, more than the context of {spec.max_tokens}; raise max_tokens or shorten window"
+            )
+        return n_tokens
 
     def observed(self, places: Places, window: int) -> np.ndarray:
         """``(window, bin, unit)``: where there can be a spike."""
@@ -162,13 +189,7 @@ class Source:
             n_tokens = np.zeros(len(places), np.int64)
             found_id = found_dt = np.zeros((len(places), 0), np.int64)
         else:
-            n_tokens = self._spikes(places, spec.window, 0)
-            if n_tokens.max(initial=0) > spec.max_tokens:
-                row = int(np.argmax(n_tokens > spec.max_tokens))
-                raise ModelError(
-                    f"{self.who}: the window at bin {places.start[row]} of trial {self.labels[places.trial[row]]} has "
-                    f"{n_tokens[row]} spikes, more than the context of {spec.max_tokens}; raise max_tokens or shorten window"
-                )
+            n_tokens = self.fitting_in(places, spec)
             most = int(n_tokens.max(initial=0))
             found = self.stream.windows(
                 places.trial, places.start, length=spec.window, max_tokens=max(most, 1), keep="first"
