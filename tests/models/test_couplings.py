@@ -51,7 +51,7 @@ def _chain(seed: int = 0, n_bins: int = 8000, trials: int = 1) -> xr.Dataset:
 
 @pytest.fixture(scope="module")
 def chain() -> xr.Dataset:
-    return _chain()
+    return _chain(n_bins=4000)
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +137,7 @@ def test_glm_keeps_the_ends_of_a_chain_apart(chain: xr.Dataset, coupled: xr.Data
     assert correlation.sel(target="c", source="a") > 0.4 * correlation.sel(target="c", source="b")
 
 
+@pytest.mark.slow
 def test_glm_coupling_is_the_sum_of_its_filter_over_the_lags(
     chain: xr.Dataset, coupled: xr.DataArray
 ) -> None:
@@ -149,6 +150,7 @@ def test_glm_coupling_is_the_sum_of_its_filter_over_the_lags(
     assert filtered[0] > np.log(10), "a spike of b two thirds of the time, 2% without"
 
 
+@pytest.mark.slow
 def test_the_order_of_units_does_not_matter(chain: xr.Dataset, coupled: xr.DataArray) -> None:
     turned = chain.isel(unit=[2, 0, 3, 1])
     found = glm_couplings(turned, past=0.06, bases=3, strength=2.0)

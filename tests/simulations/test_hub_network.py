@@ -142,9 +142,9 @@ def test_a_gated_hub_acts_in_state_one_only() -> None:
 
 
 def test_a_stimulus_moves_rates_by_its_loadings() -> None:
-    tree = simulate(HubConfig(units=20, hubs=0, duration=150.0, base=5.0, stimulus=0.5))
+    tree = simulate(HubConfig(units=20, hubs=0, duration=80.0, base=8.0, stimulus=0.5))
     s = tree["behavior/stimulus"]["value"].values
-    assert s.std() == pytest.approx(1.0, abs=0.1)
+    assert s.std() == pytest.approx(1.0, abs=0.15)
     assert np.corrcoef(s[:-20], s[20:])[0, 1] == pytest.approx(np.exp(-1.0), abs=0.1)  # 0.2 s later
     raster = _raster(tree)
     high, low = raster[s > 0.8].mean(0), raster[s < -0.8].mean(0)
@@ -222,19 +222,30 @@ def test_rates_are_capped_and_finite() -> None:
     assert np.isfinite(oracle_log_likelihood(tree)).all()
 
 
+def test_settings_of_brian_and_numpys_generator_are_put_back() -> None:
+    import brian2
+
+    target, random_state = brian2.prefs["codegen.target"], np.random.get_state()  # noqa: NPY002
+    brian2.prefs["codegen.target"] = "cython"
+    try:
+        simulate(HubConfig(units=6, duration=0.1, hubs=1))
+        assert brian2.prefs["codegen.target"] == "cython"
+    finally:
+        brian2.prefs["codegen.target"] = target
+    assert float(brian2.defaultclock.dt) == 1e-4
+    for before, after in zip(random_state, np.random.get_state(), strict=True):  # noqa: NPY002
+        np.testing.assert_array_equal(after, before)
+
+
+@pytest.mark.slow
 def test_nothing_of_brian_is_left(tmp_path: Path) -> None:
-    """No log, no warning, no setting, and numpy's generator as it was; nor after an error later on."""
+    """No log, no warning and no hook, not even after an error later on."""
     code = (
-        "import numpy as np, sys\n"
+        "import sys\n"
         "from simulations.hub_network import HubConfig, simulate\n"
-        "np.random.seed(3); np.random.rand(5); before = np.random.get_state()[1:3]\n"
         "hook = sys.excepthook\n"
         "simulate(HubConfig(units=6, duration=1.0, hubs=1))\n"
-        "after = np.random.get_state()[1:3]\n"
-        "assert (before[0] == after[0]).all() and before[1] == after[1]\n"
-        "import brian2\n"
-        "assert brian2.prefs['codegen.target'] == 'auto' and sys.excepthook is hook\n"
-        "assert float(brian2.defaultclock.dt) == 1e-4\n"
+        "assert sys.excepthook is hook\n"
         "raise RuntimeError('later')\n"
     )
     scratch = tmp_path / "scratch"
