@@ -181,7 +181,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not a TOML file: {error}") from error
     preset = found.pop("preset", "small")
-    by_place = {name: found.pop(name) for name in ("layers", "dropout") if name in found}
+    by_place: dict[str, Any] = {name: found.pop(name) for name in ("layers", "dropout") if name in found}
     plain = from_mapping(Config, found, where=str(path))
     values = {name: getattr(plain, name) for name in found}
     return {"preset": preset, **values, **by_place}

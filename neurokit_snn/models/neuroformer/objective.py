@@ -92,6 +92,7 @@ class Objective(nn.Module):
         self.network = network
 
     def forward(self, batch: Batch) -> Terms:
+        """Sum over its tokens and how many there are, for each term."""
         batch = batch.to(self.network.unit_head.weight.device)
         hidden = self.network(batch)
         terms = self._of_tokens(batch, hidden)

@@ -32,9 +32,11 @@ class SpikeWindows(AbstractObservation):
     score: Callable[[xr.DataArray], xr.DataArray]
 
     def log_prob(self, target: xr.DataArray) -> xr.DataArray:
+        """Log probability of each window."""
         return self.score(target)
 
     def conditional_mean(self) -> xr.DataArray:
+        """Expected counts."""
         return self.rate()
 
     def parameter_sd(self) -> xr.DataArray:
@@ -42,6 +44,7 @@ class SpikeWindows(AbstractObservation):
         return xr.zeros_like(self.rate())
 
     def sample(self, rng: np.random.Generator) -> xr.DataArray:
+        """Not to be had bin by bin."""
         raise ModelError("a window of tokens is sampled by Neuroformer.generate, not bin by bin")
 
 

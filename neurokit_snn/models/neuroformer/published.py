@@ -82,7 +82,8 @@ def parameters_of(path: str | Path) -> tuple[dict[str, Any], tuple[str, ...]]:
 
 def _read_modalities(reader: _Reader, found: dict[str, Any], layers: dict[str, Any]) -> None:
     groups = reader.get("modalities", dict) or {}
-    inputs, outputs = [], []
+    inputs: list[str] = []
+    outputs: list[str] = []
     for group, entry in groups.items():
         where = f"modalities.{group}"
         depth = reader.get(f"{where}.n_layers", int)

@@ -1,8 +1,8 @@
 """Windows sampled token by token, with keys and values kept; and the rates along the way.
 
-Rows run side by side, each with a window of its own. The expected counts of a window follow from the conditional intensity: the probability
-that the next token is unit u in bin d, given that it comes in bin d or later and given what was sampled before, summed over
-tokens. It is what the GLM calls the rate, and varies far less from sample to sample than the sampled counts.
+Rows run side by side, each with a window of its own. The expected counts of a window follow from the conditional intensity:
+the probability that the next token is unit u in bin d, given that it comes in bin d or later and given what was sampled before,
+summed over tokens. It is what the GLM calls the rate, and varies far less from sample to sample than the sampled counts.
 """
 
 from __future__ import annotations

@@ -6,7 +6,9 @@ import dataclasses
 
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
+
+import torch
 
 from neurokit_snn.models.neuroformer.batch import Batch, Series
 from neurokit_snn.models.neuroformer.network import Network
