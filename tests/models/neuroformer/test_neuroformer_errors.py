@@ -254,7 +254,7 @@ class TestData:
             trained.generate(trials, mode="dreaming")
         with pytest.raises(ModelError, match="temperature is 0"):
             trained.generate(trials, temperature=0)
-        with pytest.raises(ModelError, match="top_p 1.5"):
+        with pytest.raises(ModelError, match=r"top_p 1\.5"):
             trained.generate(trials, top_p=1.5)
 
 
