@@ -10,17 +10,42 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from neurokit_snn.errors import ModelError
 from neurokit_snn.models.neuroformer.batch import Batch
 from neurokit_snn.models.neuroformer.network import Context, Network
 from neurokit_snn.models.neuroformer.objective import targets
 from neurokit_snn.models.neuroformer.sampling import Steps, intensity
 from neurokit_snn.models.neuroformer.tokens import TINY, next_token
-from neurokit_snn.models.neuroformer.windows import Places, Source
+from neurokit_snn.models.neuroformer.windows import Places, Source, places_of
 
-__all__ = ["attention_scores", "gradient_scores", "perturbation_scores"]
+__all__ = ["attention_scores", "gradient_scores", "network_connectivity", "perturbation_scores"]
 
 ROWS = 256
 """Windows of one pass."""
+
+
+def network_connectivity(
+    network: Network, source: Source, *, windows: int, seed: int
+) -> dict[str, np.ndarray]:
+    """All three readings, each ``(target, source)``, on so many windows drawn from those that were wholly observed.
+
+    Raises
+    ------
+    ModelError
+        When there is no such window.
+    """
+    spec = network.spec
+    places = places_of(source.lengths(), spec.window, before=False)
+    places = places.take(np.flatnonzero(source.observed(places, spec.window).all((1, 2))))
+    if len(places) == 0:
+        raise ModelError(f"{source.who}: no window of {spec.window} bins is wholly observed; give more data")
+    rows = np.random.default_rng(seed).choice(len(places), size=min(windows, len(places)), replace=False)
+    places = places.take(np.sort(rows))
+    return {
+        "attention": attention_scores(network, source, places),
+        "gradient": gradient_scores(network, source, places),
+        "perturbation": perturbation_scores(network, source, places),
+    }
 
 
 def _batches(network: Network, source: Source, places: Places) -> list[Batch]:

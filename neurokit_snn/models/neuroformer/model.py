@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -23,15 +22,11 @@ from neurokit_snn.models.modalities import (
     Modality,
     modalities_from,
     modalities_state,
-    modality_of,
     observation,
 )
 from neurokit_snn.models.neuroformer.config import Config, read_toml, resolved
-from neurokit_snn.models.neuroformer.connectivity import (
-    attention_scores,
-    gradient_scores,
-    perturbation_scores,
-)
+from neurokit_snn.models.neuroformer.connectivity import network_connectivity
+from neurokit_snn.models.neuroformer.design import fingerprint, modalities_for, spec_for, warn_of_past
 from neurokit_snn.models.neuroformer.fitting import fitted, parts_of, residual_log_sd, weights_of
 from neurokit_snn.models.neuroformer.generation import generated
 from neurokit_snn.models.neuroformer.network import Network
@@ -45,19 +40,14 @@ from neurokit_snn.models.neuroformer.prediction import (
 )
 from neurokit_snn.models.neuroformer.published import parameters_of
 from neurokit_snn.models.neuroformer.sampling import Decoding
-from neurokit_snn.models.neuroformer.spec import Input, Output, Spec
+from neurokit_snn.models.neuroformer.spec import Spec
 from neurokit_snn.models.neuroformer.start import freeze_parts, load_start
 from neurokit_snn.models.neuroformer.state import network_state, spec_from, weights_from
-from neurokit_snn.models.neuroformer.windows import Source, places_of, require_single_spikes
+from neurokit_snn.models.neuroformer.windows import Source, require_single_spikes
 from neurokit_snn.models.observations import AbstractObservation, Bernoulli, Poisson, Space
-from neurokit_snn.recording.binned import behaviors
-from neurokit_snn.recording.grid import exact_bins
 from neurokit_snn.torchloop import History
 
 __all__ = ["Neuroformer"]
-
-MARGIN = 8
-"""Places for tokens beyond twice the most of the training data, where the context is left to the fit."""
 
 
 class Neuroformer(AbstractModel):
@@ -281,9 +271,18 @@ class Neuroformer(AbstractModel):
         config = self._config()
         require_counts(data, who)
         start = None if self.pretrained is None else _saved(self.pretrained, config.embed, who)
-        self.inputs_, self.outputs_ = self._modalities(data, config, start, who)
+        known = () if start is None else (*start.inputs_, *start.outputs_)
+        self.inputs_, self.outputs_ = modalities_for(data, config, known=known, who=who)
         source = self._source(data, who)
-        self.spec_ = self._spec(source, config, start)
+        self.spec_ = spec_for(
+            source,
+            config,
+            inputs=self.inputs_,
+            outputs=self.outputs_,
+            n_units=self.units_.size,
+            bin_width=self.bin_width_,
+            start=None if start is None else start.spec_,
+        )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.network_ = Network(self.spec_)
@@ -307,7 +306,7 @@ class Neuroformer(AbstractModel):
         )
         for places in (parts.train, parts.valid):
             source.fitting_in(places, self.spec_)
-        self._warn_of_past(source, parts.train, who)
+        warn_of_past(source, parts.train, self.spec_, who)
         self.history_ = fitted(
             self.network_,
             source,
@@ -318,111 +317,17 @@ class Neuroformer(AbstractModel):
             accelerator=self.accelerator,
             precision=self.precision,
             checkpoint=None if resume is None else resume / "fit.nk",
-            fingerprint=self._fingerprint(source, seed),
+            fingerprint=fingerprint(self.get_params(), source, self.network_, seed),
             progress=progress,
             who=who,
         )
         self.network_.to("cpu").eval()
         self.residual_log_sd_ = residual_log_sd(self.network_, source, parts)
 
-    def _modalities(
-        self, data: xr.Dataset, config: Config, start: Neuroformer | None, who: str
-    ) -> tuple[tuple[Modality, ...], tuple[Modality, ...]]:
-        """What is read and what is predicted; a pretrained model's modalities keep their scale."""
-        known = {} if start is None else {m.name: m for m in (*start.inputs_, *start.outputs_)}
-
-        def named(name: str) -> Modality:
-            full = name if name.startswith(("behavior_", "stimulus_")) else f"behavior_{name}"
-            return known.get(full) or known.get(name) or modality_of(data, name, who)
-
-        outputs = tuple(named(name) for name in config.outputs)
-        predicted = {m.name for m in outputs}
-        names = config.covariates
-        if names is None:
-            names = tuple(n for n in behaviors(data) if n not in predicted)
-        inputs = tuple(named(name) for name in names)
-        for modality in (*inputs, *outputs):
-            if modality.name in predicted and modality in inputs:
-                raise ModelError(f"{who}: {modality.name} is both in covariates and in outputs; name it once")
-        for modality in outputs:
-            if not modality.predicted or modality.name.startswith("stimulus_"):
-                raise ModelError(f"{who}: outputs names {modality.name}; only behaviours are predicted")
-        return inputs, outputs
-
     def _source(self, data: xr.Dataset, who: str) -> Source:
         if "counts" in data and self._config().binary:
             require_single_spikes(data, who)
         return Source(data, units=self.units_.tolist(), inputs=self.inputs_, outputs=self.outputs_, who=who)
-
-    def _spec(self, source: Source, config: Config, start: Neuroformer | None) -> Spec:
-        """Sizes of the network for the training data."""
-        width = self.bin_width_
-
-        def bins(name: str, least: int) -> int:
-            return exact_bins(getattr(config, name), width, name=f"Neuroformer: {name}", least=least)
-
-        window, past = bins("window", 1), bins("past", 1)
-        inputs = []
-        for modality in self.inputs_:
-            frames = modality.name.startswith("stimulus_")
-            shape = modality.shape if len(modality.shape) == 3 else (*modality.shape, 1)
-            inputs.append(
-                Input(
-                    name=modality.name,
-                    form="frames" if frames else "series",
-                    width=modality.width,
-                    bins=bins("frame_past" if frames else "covariate_past", 0),
-                    shape=shape if frames else (),
-                )
-            )
-        places = places_of(source.lengths(), window, before=False)
-        most = 2 * source.longest(places, window) + MARGIN
-        most_past = 2 * source.longest(places, past, -past) + MARGIN
-        if start is not None:
-            most, most_past = max(most, start.spec_.max_tokens), max(most_past, start.spec_.max_past_tokens)
-        return Spec(
-            n_units=self.units_.size,
-            window=window,
-            past=past,
-            max_tokens=config.max_tokens or most,
-            max_past_tokens=config.max_past_tokens or most_past,
-            embed=config.embed,
-            heads=config.heads,
-            layers=config.layers,
-            dropout=config.dropout,
-            temporal="sinusoid" if config.temporal == "sinusoid" else "perceptron",
-            hidden=config.hidden,
-            kernel=(config.kernel[0], config.kernel[1], config.kernel[2]),
-            inputs=tuple(inputs),
-            outputs=tuple(Output(name=m.name, kind=m.kind, width=m.width) for m in self.outputs_),
-            contrast=config.contrast,
-            temperature=config.temperature,
-            learn_temperature=config.learn_temperature,
-            ordered=config.ordered,
-            strict=config.binary,
-        )
-
-    def _warn_of_past(self, source: Source, places: Any, who: str) -> None:
-        longest = source.longest(places, self.spec_.past, -self.spec_.past)
-        if longest > self.spec_.max_past_tokens:
-            warnings.warn(
-                f"{who}: a past state has {longest} spikes, more than max_past_tokens {self.spec_.max_past_tokens}; "
-                "the oldest are left out",
-                UserWarning,
-                stacklevel=4,
-            )
-
-    def _fingerprint(self, source: Source, seed: int) -> str:
-        """Of everything that a training depends on: parameters, data, seed, and the weights it starts from."""
-        told = {k: v for k, v in self.get_params().items() if k not in ("accelerator", "pretrained")}
-        found = hashlib.sha256(json.dumps({**told, "seed": seed}, sort_keys=True, default=str).encode())
-        assert source.stream is not None
-        arrays = [source.stream.bin, source.stream.unit, source.stream.first, source.mask]
-        arrays += [a for pair in (*source.inputs.values(), *source.outputs.values()) for a in pair]
-        arrays += [w.numpy() for w in self.network_.state_dict().values()]
-        for array in arrays:
-            found.update(np.ascontiguousarray(array).tobytes())
-        return found.hexdigest()
 
     # ---- predict -----------------------------------------------------------------------------------------------
 
@@ -567,25 +472,9 @@ class Neuroformer(AbstractModel):
         """
         who = "Neuroformer.connectivity"
         self._check_asked(data, "forecast")
-        source = self._source(data, who)
-        places = places_of(source.lengths(), self.spec_.window, before=False)
-        places = places.take(np.flatnonzero(source.observed(places, self.spec_.window).all((1, 2))))
-        if len(places) == 0:
-            raise ModelError(
-                f"{who}: no window of {self.spec_.window} bins is wholly observed; give more data"
-            )
-        rows = np.random.default_rng(seed).choice(len(places), size=min(windows, len(places)), replace=False)
-        places = places.take(np.sort(rows))
-        read = {
-            "attention": attention_scores,
-            "gradient": gradient_scores,
-            "perturbation": perturbation_scores,
-        }
-        dims, coords = ("target", "source"), {"target": self.units_, "source": self.units_}
-        made = {
-            name: xr.DataArray(score(self.network_, source, places), dims=dims, coords=coords)
-            for name, score in read.items()
-        }
+        found = network_connectivity(self.network_, self._source(data, who), windows=windows, seed=seed)
+        coords = {"target": self.units_, "source": self.units_}
+        made = {name: xr.DataArray(v, dims=("target", "source"), coords=coords) for name, v in found.items()}
         made["lagged_correlation"] = lagged_correlation(data, lags=self.spec_.past)
         made["glm"] = glm_couplings(data, past=self.spec_.past * self.bin_width_)
         return xr.Dataset(made)
