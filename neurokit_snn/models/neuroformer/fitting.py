@@ -157,7 +157,7 @@ def fitted(
             f"{who}: no window to learn from: none is observed, or none ends in a known behaviour; give more data"
         )
     size = min(config.batch_size, max(2, len(places)))
-    objective = Objective(network)
+    objective = Objective(network, watched=[name for name, weight in weights.items() if not weight])
 
     def batches(step: int, rank: int, world: int) -> Batch:
         """The windows of a step: each once an epoch, in an order of its own each time."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Collection
 
 import torch
 import torch.nn.functional as F
@@ -85,11 +86,20 @@ class Objective(nn.Module):
     ``tokens`` is the negative log probability of the spikes and of the end of each window, in nats per token, where tokens
     are ``ordered``; the published loss has two terms, ``id`` and ``dt``, of the two heads. ``contrast`` and one term for each
     predicted behaviour come with them where there are any.
+
+    Parameters
+    ----------
+    network
+        To be trained.
+    watched
+        Terms that are measured without a gradient: weights that no other term reaches then stay as they are, where a gradient
+        of 0 would let weight decay shrink them.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, *, watched: Collection[str] = ()) -> None:
         super().__init__()
         self.network = network
+        self.watched = frozenset(watched)
 
     def forward(self, batch: Batch) -> Terms:
         """Sum over its tokens and how many there are, for each term."""
@@ -103,6 +113,9 @@ class Objective(nn.Module):
         found = self.network.outputs(hidden.x, batch.positions)
         for entry in self.network.spec.outputs:
             terms[entry.name] = output_loss(entry, found[entry.name], batch.outputs[entry.name])
+        for name in self.watched:
+            total, number = terms[name]
+            terms[name] = (total.detach(), number)
         return terms
 
     def _of_tokens(self, batch: Batch, hidden: Hidden) -> Terms:
