@@ -225,7 +225,8 @@ class Neuroformer(AbstractModel):
     def from_published_yaml(cls, path: str | Path) -> Self:
         """An unfitted model of the sizes that a configuration of the published code gives (``mconf.yaml``).
 
-        Keys that have no place here are named in a warning.
+        Keys that have no place here are named in a warning. Frames have no name in the file: add theirs to ``covariates``
+        with ``set_params``.
 
         Raises
         ------
@@ -450,14 +451,14 @@ class Neuroformer(AbstractModel):
         self._warn_of_cut(cut)
         return generated(data, counts[0], source=f"Neuroformer.generate, {mode}, seed {seed}")
 
-    def connectivity(self, data: xr.Dataset, *, windows: int = 2000, seed: int = 0) -> xr.Dataset:
+    def connectivity(self, data: xr.Dataset, *, subsample: int = 2000, seed: int = 0) -> xr.Dataset:
         """Who drives whom: three readings of the network, always beside lagged correlation and the couplings of a GLM.
 
         Parameters
         ----------
         data
             Binned dataset; no test data are needed for a question about the network.
-        windows
+        subsample
             How many windows, drawn from all, the network is read on.
         seed
             Of that choice.
@@ -472,7 +473,7 @@ class Neuroformer(AbstractModel):
         """
         who = "Neuroformer.connectivity"
         self._check_asked(data, "forecast")
-        found = network_connectivity(self.network_, self._source(data, who), windows=windows, seed=seed)
+        found = network_connectivity(self.network_, self._source(data, who), subsample=subsample, seed=seed)
         coords = {"target": self.units_, "source": self.units_}
         made = {name: xr.DataArray(v, dims=("target", "source"), coords=coords) for name, v in found.items()}
         made["lagged_correlation"] = lagged_correlation(data, lags=self.spec_.past)

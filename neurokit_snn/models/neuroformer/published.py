@@ -8,6 +8,7 @@ from typing import Any
 
 from neurokit_snn._extras import require
 from neurokit_snn.errors import ConfigError
+from neurokit_snn.models.neuroformer.config import PRESETS
 
 __all__ = ["parameters_of"]
 
@@ -37,16 +38,21 @@ def parameters_of(path: str | Path) -> tuple[dict[str, Any], tuple[str, ...]]:
 
     Notes
     -----
-    Behaviours with ``predict: true`` are outputs, the others inputs. The modality groups' number of layers may differ in
-    the published files, here it is one number: the largest. Rates of dropout by place become three: attention, residual,
-    and the largest of the embeddings' rates.
+    Behaviours with ``predict: true`` are outputs, the others inputs. The modality groups' number of layers, which stands above
+    ``layers.behavior``, may differ in the published files; here it is one number: the largest. Windows of frames and behaviours
+    end where the current window ends, here they are counted from its start. Rates of dropout by place become three:
+    attention, residual, and the largest of the embeddings' rates. Frames have no name in the file: add theirs to
+    ``covariates``.
     """
     reader = _Reader(Path(path))
     found: dict[str, Any] = {"preset": "paper"}
     for ours, theirs in (("embed", "n_embd"), ("heads", "n_head")):
         reader.into(found, ours, theirs, int)
-    for ours, theirs in (("window", "window.curr"), ("past", "window.prev"), ("frame_past", "window.frame")):
+    for ours, theirs in (("window", "window.curr"), ("past", "window.prev")):
         reader.into(found, ours, theirs, float)
+    frames = reader.get("window.frame", float)
+    if frames is not None:
+        found["frame_past"] = _before(frames, found)
     for ours, theirs in (("max_tokens", "block_size.id"), ("max_past_tokens", "block_size.prev_id")):
         reader.into(found, ours, theirs, int)
         if ours in found:
@@ -75,8 +81,9 @@ def parameters_of(path: str | Path) -> tuple[dict[str, Any], tuple[str, ...]]:
     _read_contrast(reader, found)
     if (kernel := reader.get("frame_encoder.kernel_size", list)) is not None:
         found["kernel"] = tuple(int(k) for k in kernel)
-    if (temporal := reader.get("temp_emb", bool)) is not None:
-        found["temporal"] = "perceptron" if temporal else "sinusoid"
+    found["temporal"] = "sinusoid" if reader.get("wave_emb", bool) else "perceptron"
+    if reader.get("temp_emb", bool) is False:  # here there always is an embedding of the bin
+        reader.read.discard("temp_emb")
     return found, reader.ignored()
 
 
@@ -84,21 +91,27 @@ def _read_modalities(reader: _Reader, found: dict[str, Any], layers: dict[str, A
     groups = reader.get("modalities", dict) or {}
     inputs: list[str] = []
     outputs: list[str] = []
+    depths, windows = [], []
     for group, entry in groups.items():
         where = f"modalities.{group}"
-        depth = reader.get(f"{where}.n_layers", int)
-        if depth is not None:
-            layers["behavior"] = max(depth, layers.get("behavior", 0))
-        window = reader.get(f"{where}.window", float)
-        if window is not None:
-            found["covariate_past"] = max(window, found.get("covariate_past", 0.0))
+        depths.append(reader.get(f"{where}.n_layers", int))
+        windows.append(reader.get(f"{where}.window", float))
         for name in entry.get("variables", {}) if isinstance(entry, Mapping) else {}:
             is_output = reader.get(f"{where}.variables.{name}.predict", bool)
             for key in ("objective", "data", "dt"):
                 reader.get(f"{where}.variables.{name}.{key}", object)
             (outputs if is_output else inputs).append(str(name))
-    if groups:
-        found["covariates"], found["outputs"] = tuple(inputs), tuple(outputs)
+    if known := [depth for depth in depths if depth is not None]:
+        layers["behavior"] = max(known)
+    found["covariate_past"] = max(
+        (_before(window, found) for window in windows if window is not None), default=0.0
+    )
+    found["covariates"], found["outputs"] = tuple(inputs), tuple(outputs)
+
+
+def _before(window: float, found: Mapping[str, Any]) -> float:
+    """Seconds of a window before the current one, at whose end it ends."""
+    return max(0.0, round(window - found.get("window", PRESETS["paper"].window), 9))
 
 
 def _read_contrast(reader: _Reader, found: dict[str, Any]) -> None:
