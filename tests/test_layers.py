@@ -49,6 +49,7 @@ def test_arrows_point_one_way():
         ("recording/schema.py", "import neurokit_snn.models.base"),
         ("evaluate/metrics.py", "import neurokit_snn.models.glm"),
         ("plot/raster.py", "import neurokit_snn.models.base"),
+        ("torchloop/loop.py", "import neurokit_snn.models.base"),
         ("errors.py", "import neurokit_snn.recording"),
     ],
 )
@@ -72,7 +73,7 @@ def test_every_module_has_a_place_in_the_layers():
     assert found == placed
 
 
-WHOLE = ("models/mmgpvae/", "torchloop/")
+WHOLE = ("models/mmgpvae/", "models/neuroformer/", "torchloop/")
 """Folders whose every module needs an extra; their ``__init__`` asks for it, and only ``models.registry`` names them."""
 
 SHARED = ("torchloop/",)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import logging
 import math
 import shutil
 import subprocess
@@ -17,9 +18,11 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from neurokit_snn import artefact
+from neurokit_snn.artefact.names import temporary
 from neurokit_snn.errors import ArtefactError, ModelError
 from neurokit_snn.testing.killing import Zygote
 from neurokit_snn.torchloop import History, Schedule, parameter_groups, train
@@ -225,6 +228,18 @@ class TestSteps:
         assert history.loss.tolist() == [0.0] * 3
         assert np.isnan(history.terms["square"]).all()
 
+    def test_a_term_that_counts_nothing_adds_nothing(self) -> None:
+        class Masked(Numbers):
+            def forward(self, batch: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+                nothing = (self.number * torch.zeros(4)).sum(), torch.tensor(0)
+                return super().forward(batch) | {"masked": nothing}
+
+        schedule = Schedule(steps=5, learning_rate=0.1)
+        plain, masked = Numbers(), Masked()
+        history = train(plain, ones, schedule, seed=0)
+        np.testing.assert_array_equal(train(masked, ones, schedule, seed=0).loss, history.loss)
+        assert masked.number.item() == plain.number.item() > 0.0
+
     def test_mixed_precision(self) -> None:
         seen = {}
 
@@ -232,11 +247,13 @@ class TestSteps:
             def __init__(self) -> None:
                 super().__init__()
                 self.linear = nn.Linear(8, 1)
+                nn.init.zeros_(self.linear.weight)
+                nn.init.zeros_(self.linear.bias)
 
             def forward(self, batch: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
                 found = self.linear(batch)
                 seen.update(batch=batch.clone(), product=found.dtype)
-                return {"square": ((found.float()[:, 0] - 1.0).square().sum(), torch.tensor(len(batch)))}
+                return {"square": ((found.float()[:, 0] - 50.0).square().sum(), torch.tensor(len(batch)))}
 
             def tokens(self, batch: Tensor) -> int:
                 return len(batch)
@@ -259,9 +276,16 @@ class TestSteps:
         assert "numbers" in told
         assert "tokens/s" in told
 
-    def test_quiet_about_its_precision(self, capfd: pytest.CaptureFixture[str]) -> None:
-        train(Numbers(), ones, Schedule(steps=1, precision="bf16-mixed"), seed=0)
-        assert capfd.readouterr() == ("", "")
+    def test_quiet_about_its_precision(self, caplog: pytest.LogCaptureFixture) -> None:
+        """Fabric tells the log; a fit of many in a comparison does not."""
+        level = logging.getLogger("lightning_fabric").level
+        with caplog.at_level(logging.INFO):
+            Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
+            assert "bfloat16" in caplog.text
+            caplog.clear()
+            train(Numbers(), ones, Schedule(steps=1, precision="bf16-mixed"), seed=0)
+        assert caplog.text == ""
+        assert logging.getLogger("lightning_fabric").level == level
 
     def test_history_as_a_dataset(self, tmp_path: Path) -> None:
         _, history = target.run()
@@ -350,6 +374,21 @@ class TestResume:
         assert asked == []
         assert_same(resumed, history)
         assert same_weights(module, whole)
+
+    def test_killed_between_two_renames(self, tmp_path: Path) -> None:
+        """What an overwrite has put aside is brought back, and not begun anew."""
+        with pytest.raises(KeyboardInterrupt):
+            target.run(tmp_path / "fit.nk", make=target.interrupted(11))
+        (tmp_path / "fit.nk").rename(temporary(tmp_path / "fit.nk", "old"))
+        asked = []
+
+        def make(step: int, rank: int, world: int) -> Any:
+            asked.append(step)
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            target.run(tmp_path / "fit.nk", make=make)
+        assert asked == [9]
 
     def test_tied_weights_and_buffers(self, tmp_path: Path) -> None:
         class Tied(nn.Module):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -146,6 +147,7 @@ def pair(folder: str) -> None:
         "MASTER_PORT": str(port),
     }
     child = os.fork()
+    signal.alarm(60)  # where one waits for the other for ever
     rank = "0" if child else "1"
     os.environ.update(common, RANK=rank, LOCAL_RANK=rank)
     status = 1
