@@ -234,7 +234,7 @@ class _Run:
     def _summed(self, terms: Mapping[str, tuple[Tensor, Tensor]], tokens: int) -> Tensor:
         """Total and count of each term in turn, then the tokens: over all processes."""
         values = [value for pair in terms.values() for value in pair]
-        flat = torch.stack([value.detach().to(self.exact) for value in values])
+        flat = torch.stack([value.detach().to(self.fabric.device, self.exact) for value in values])
         return self._reduced(torch.cat([flat, flat.new_tensor([tokens])]), "sum")
 
     def _reduced(self, values: Tensor, how: str) -> Tensor:

@@ -14,9 +14,9 @@ __all__ = ["Schedule"]
 class Schedule:
     """Everything about a training that is neither model nor data.
 
-    The defaults are those of Neuroformer (Antoniades et al. 2024, https://openreview.net/forum?id=W8S8SxS9Ng), whose
-    loop is that of minGPT. Unlike there the first step is part of the warm-up, and the cosine reaches
-    ``final_fraction`` at ``decay_tokens`` and not before.
+    The defaults are those of Neuroformer (Antoniades et al. 2024, arXiv:2311.00136), whose loop is that of minGPT.
+    Unlike there the first step is part of the warm-up, and the cosine reaches ``final_fraction`` at ``decay_tokens``
+    and not before.
 
     Parameters
     ----------
