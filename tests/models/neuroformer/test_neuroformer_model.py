@@ -112,3 +112,109 @@ class TestCompare:
             gain = float((counts * np.log(expected / mean) - expected + mean).sum())
             bits = gain / np.log(2.0) / float(counts.sum())
             assert float(score.sel(metric="bits_per_spike_train")[fold]) == pytest.approx(bits, rel=1e-6)
+
+
+@pytest.fixture(scope="module")
+def split() -> tuple[xr.Dataset, xr.Dataset]:
+    """Trials to learn from and trials to be asked about, of at most one spike a bin."""
+    data = place_cells(trials=16, bins=20, units=5, gain=8.0)
+    data["counts"] = data["counts"].clip(max=1)
+    return data.isel(trial=slice(None, 12)), data.isel(trial=slice(12, None))
+
+
+@pytest.fixture(scope="module")
+def binary(split: tuple[xr.Dataset, xr.Dataset]) -> Neuroformer:
+    """A model of binary bins."""
+    return Neuroformer(covariates=("position",), binary=True, **QUICK).fit(split[0], seed=1)
+
+
+class TestBinary:
+    """Bins of at most one spike."""
+
+    def test_space(self, binary: Neuroformer, split: tuple[xr.Dataset, xr.Dataset]) -> None:
+        """Probabilities, Bernoulli predictions, and samples of 0 and 1."""
+        _, test = split
+        for task in binary.tasks:
+            assert binary.log_likelihood(test, task=task).attrs["space"] == "binary"
+            rate = binary.predict(test, task=task)["rate"] * 0.1
+            assert float(rate.max()) <= 1.0
+        for mode in ("forecast", "generate"):
+            assert set(np.unique(binary.sample(test, task=mode)["counts"])) == {0, 1}
+
+    def test_rates_are_those_of_the_data(
+        self, binary: Neuroformer, split: tuple[xr.Dataset, xr.Dataset]
+    ) -> None:
+        """Mean rates along the data and along the model's own samples are near those of the training data."""
+        train, _ = split
+        true = float(train["counts"].where(train["mask"]).mean())
+        for task in ("forecast", "encode"):
+            found = float(binary.predict(train, task=task)["rate"].where(train["mask"]).mean()) * 0.1
+            assert found == pytest.approx(true, rel=0.25), task
+
+    def test_each_trial_has_its_own_probability(
+        self, binary: Neuroformer, split: tuple[xr.Dataset, xr.Dataset]
+    ) -> None:
+        """Whatever is asked beside it, in dask chunks or not."""
+        _, test = split
+        whole = binary.log_likelihood(test, task="forecast")
+        alone = xr.concat(
+            [binary.log_likelihood(test.isel(trial=[i]), task="forecast") for i in range(4)], "trial"
+        )
+        np.testing.assert_allclose(whole, alone, rtol=1e-5)
+        dask = pytest.importorskip("dask")
+        with dask.config.set(scheduler="synchronous"):
+            lazy = binary.log_likelihood(test.chunk({"trial": 1, "time": 7}), task="forecast")
+        xr.testing.assert_identical(lazy.compute(), whole)
+
+
+class TestGeneration:
+    """`Neuroformer.generate`."""
+
+    def test_a_recording_of_the_same_trials(
+        self, binary: Neuroformer, split: tuple[xr.Dataset, xr.Dataset]
+    ) -> None:
+        """Binned as the data, there are no spikes where they are masked; the same seed gives the same spikes."""
+        from neurokit_snn import recording
+
+        _, test = split
+        made = binary.generate(test, seed=4)
+        recording.validate(made)
+        np.testing.assert_allclose(made["trials"]["start"], test["trial_start"])
+        again = recording.bin_trials(made, 0.1)
+        assert again["unit"].values.tolist() == test["unit"].values.tolist()
+        assert int(again["counts"].sum()) == made["spikes"].sizes["spike"] > 20
+        n = again.sizes["time"]
+        assert int(again["counts"].values[~test["mask"].values[:, :n]].sum()) == 0
+        assert set(np.unique(again["counts"])) == {0, 1}
+        xr.testing.assert_identical(
+            made["spikes"].to_dataset(), binary.generate(test, seed=4)["spikes"].to_dataset()
+        )
+        other = binary.generate(test, seed=5)["spikes"]["time"].values
+        assert not np.array_equal(made["spikes"]["time"].values, other)
+
+    def test_the_modes_read_what_they_say(
+        self, binary: Neuroformer, split: tuple[xr.Dataset, xr.Dataset]
+    ) -> None:
+        """Free-running reads no spikes of the data, teacher-forced the past ones; both read the behaviour."""
+        train, test = split
+        listener = Neuroformer(covariates=(), binary=True, **(QUICK | {"steps": 200})).fit(train, seed=1)
+        spikes = test.copy(deep=True)
+        spikes["counts"].values[...] = test["mask"].values  # in every bin that there is
+        behaviour = test.copy(deep=True)
+        behaviour["behavior_position"].values[...] = behaviour["behavior_position"].values[::-1]
+
+        def times(model: Neuroformer, data: xr.Dataset, mode: str) -> np.ndarray:
+            return model.generate(data, mode=mode, seed=2)["spikes"]["time"].values
+
+        for mode, reads_spikes in (("free-running", False), ("teacher-forced", True)):
+            same = np.array_equal(times(listener, test, mode), times(listener, spikes, mode))
+            assert same is not reads_spikes
+            assert not np.array_equal(times(binary, test, mode), times(binary, behaviour, mode))
+
+    def test_the_nucleus_makes_it_narrower(
+        self, binary: Neuroformer, split: tuple[xr.Dataset, xr.Dataset]
+    ) -> None:
+        """A tiny nucleus leaves one token at each step, so that seeds do not matter."""
+        _, test = split
+        found = [binary.generate(test, top_p=1e-6, seed=s)["spikes"]["time"].values for s in (0, 1)]
+        np.testing.assert_array_equal(*found)
