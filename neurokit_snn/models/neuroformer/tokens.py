@@ -1,12 +1,19 @@
 """The distribution of the next token: what is left of two independent heads once order and masks are respected.
 
 The published heads give the unit and the bin of the next spike independently, so that part of the probability lies on
-sequences that are no raster: out of order, or in bins that were not observed. With ``ordered`` that part is taken away and
-the rest renormalised,
+sequences that are no raster. With ``ordered`` that part is taken away and the rest renormalised,
 
-    p(unit u, bin d | prefix) = p_id(u) p_dt(d) [ (d, u) allowed ] / Z,     p(end | prefix) = p_id(end) / Z,
+    p(unit u, bin d | prefix) = p_id(u) p_dt(d) [ (d, u) in order ] / Z,     p(end | prefix) = p_id(end) / Z,
 
 and a window's tokens and its raster are one to one: the sum of the logarithms is a log probability of the counts.
+
+What was not observed is not known to be silent. With ``S(d)`` the probability that the next token comes in bin d or later, a
+spike of u in d has the conditional intensity ``h(u, d) = p(u, d) / S(d)``. A mask takes away the intensities of what it
+hides and leaves all others as they are,
+
+    p(unit u, bin d) = h(u, d) prod_{d' < d} (1 - sum_{u' observed in d'} h(u', d')),
+
+so that a trial that stops within a window has no more spikes in its last bins for being cut there.
 """
 
 from __future__ import annotations
@@ -35,7 +42,7 @@ class NextToken:
     end
         ``(...,)``: probability of the end of the window by the id head.
     bin
-        ``(..., bin)``: probability of each bin by the dt head.
+        ``(..., bin)``: probability of each bin by the dt head; under a mask, what takes its place.
     here
         ``(..., bin)``: share of the units' probability that is allowed in each bin.
     last_dt
@@ -101,15 +108,24 @@ def next_token(
     number = torch.arange(spec.n_units, device=unit.device)
     after = torch.where(last_id < spec.n_units, last_id + int(spec.strict), torch.zeros_like(last_id))
     units_here = number >= after[..., None]  # (row, position, unit)
+    here = _from_here(unit, units_here, last_dt, (1.0 - end)[..., None].expand_as(bins))
     if allowed is None:
-        later = (1.0 - end)[..., None].expand_as(bins)
-    else:
-        later = unit @ allowed.transpose(1, 2).to(unit.dtype)  # (row, position, bin)
-        rows = torch.arange(unit.shape[0], device=unit.device)[:, None]
-        units_here = units_here & allowed[rows, last_dt]
+        total = (end + (bins * here).sum(-1)).clamp_min(TINY)
+        return NextToken(unit, end, bins, here, last_dt, units_here, total)
+    not_before = torch.flip(torch.cumsum(torch.flip(bins * here, (-1,)), -1), (-1,)) + end[..., None]  # S
+    rows = torch.arange(unit.shape[0], device=unit.device)[:, None]
+    units_here = units_here & allowed[rows, last_dt]
+    later = unit @ allowed.transpose(1, 2).to(unit.dtype)  # (row, position, bin)
+    here = _from_here(unit, units_here, last_dt, later)
+    bins = bins / not_before.clamp_min(TINY)
+    silent = torch.cumprod((1.0 - bins * here).clamp_min(0.0), -1)  # no spike up to and with each bin
+    before = torch.cat([torch.ones_like(silent[..., :1]), silent[..., :-1]], -1)
+    return NextToken(unit, silent[..., -1], bins * before, here, last_dt, units_here, torch.ones_like(end))
+
+
+def _from_here(unit: Tensor, units_here: Tensor, last_dt: Tensor, later: Tensor) -> Tensor:
+    """Share of the units ``(row, position, bin)``: in the bin of the last token those that are left, none before it."""
     now = (unit * units_here).sum(-1)
-    place = torch.arange(spec.window, device=unit.device)
+    place = torch.arange(later.shape[-1], device=unit.device)
     behind, same = place < last_dt[..., None], place == last_dt[..., None]
-    here = torch.where(same, now[..., None], later).masked_fill(behind, 0.0)
-    total = (end + (bins * here).sum(-1)).clamp_min(TINY)
-    return NextToken(unit, end, bins, here, last_dt, units_here, total)
+    return torch.where(same, now[..., None], later).masked_fill(behind, 0.0)
