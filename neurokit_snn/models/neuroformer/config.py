@@ -48,7 +48,7 @@ class Config:
     steps: int = 1500  # of the optimiser
     epochs: float | None = None  # passes over windows side by side, instead of steps
     batch_size: int = 64  # windows a step
-    learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
     weight_decay: float = 0.1  # on weights of linear layers and convolutions
     warmup_tokens: float | None = None  # None for a twentieth of the tokens of the fit
     validation: float = (

@@ -13,19 +13,18 @@ from torch import Tensor
 from neurokit_snn.errors import ModelError
 from neurokit_snn.models.neuroformer.batch import Batch
 from neurokit_snn.models.neuroformer.network import Context, Network
-from neurokit_snn.models.neuroformer.objective import targets
-from neurokit_snn.models.neuroformer.sampling import Steps, intensity
-from neurokit_snn.models.neuroformer.tokens import TINY, next_token
+from neurokit_snn.models.neuroformer.objective import after_each_token, targets
+from neurokit_snn.models.neuroformer.tokens import TINY
 from neurokit_snn.models.neuroformer.windows import Places, Source, places_of
 
-__all__ = ["attention_scores", "gradient_scores", "network_connectivity", "perturbation_scores"]
+__all__ = ["attention_scores", "gradient_scores", "log_hazards", "network_connectivity", "perturbation_scores"]
 
 ROWS = 256
 """Windows of one pass."""
 
 
 def network_connectivity(
-    network: Network, source: Source, *, windows: int, seed: int
+    network: Network, source: Source, *, subsample: int, seed: int
 ) -> dict[str, np.ndarray]:
     """All three readings, each ``(target, source)``, on so many windows drawn from those that were wholly observed.
 
@@ -39,7 +38,7 @@ def network_connectivity(
     places = places.take(np.flatnonzero(source.observed(places, spec.window).all((1, 2))))
     if len(places) == 0:
         raise ModelError(f"{source.who}: no window of {spec.window} bins is wholly observed; give more data")
-    rows = np.random.default_rng(seed).choice(len(places), size=min(windows, len(places)), replace=False)
+    rows = np.random.default_rng(seed).choice(len(places), size=min(subsample, len(places)), replace=False)
     places = places.take(np.sort(rows))
     return {
         "attention": attention_scores(network, source, places),
@@ -117,24 +116,36 @@ def _weights(network: Network, batch: Batch) -> tuple[Tensor, Tensor]:
     )
 
 
-def _log_rates(network: Network, batch: Batch, context: Context) -> Tensor:
-    """Logarithm of the conditional intensity ``(row, unit)`` of every unit in a window's first bin, given the past state."""
-    first = torch.full((len(batch),), network.spec.sos)
-    zero = torch.zeros_like(first)
-    logits = Steps(network, context).next(first, zero)
-    found = next_token(
-        network.spec, *logits, last_id=first[:, None], last_dt=zero[:, None], allowed=batch.allowed
-    )
-    if not network.spec.ordered:
-        return torch.log(found.unit[:, 0] * found.bin[:, 0, :1] + TINY)
-    hazard, share = intensity(found)
-    return torch.log(hazard[:, 0, :1] * share[:, 0, :1] * found.unit[:, 0] + TINY)
+def log_hazards(network: Network, batch: Batch, context: Context) -> Tensor:
+    """Logarithm of the probability of a spike of each unit in a window's first bin ``(row, unit)``, given all that comes before.
+
+    Tokens come in the order of units, so before a unit come the past and the units of lower index in the same bin, as they
+    were: with ``i`` the last token before unit u and ``p`` the distribution of what comes after it,
+
+        h(u) = p(u, bin 0) / (p(end) + sum of p over all units and bins that are not before (bin 0, u)).
+
+    It is what a GLM with couplings inside the bin, to units of lower index, gives as its rate.
+    """
+    spec = network.spec
+    inside = batch.positions & (batch.id < spec.n_units) & (batch.dt == 0)
+    after = after_each_token(network, batch, network(batch, context=context))
+    units = torch.arange(spec.n_units)
+    place = (inside[:, None] & (batch.id[:, None] < units[:, None])).sum(-1)  # (row, unit): the last token before it
+    rows = torch.arange(len(batch))[:, None]
+    own = after.unit[rows, place]  # (row, unit, unit)
+    if after.units_here is not None:
+        own = own * after.units_here[rows, place]
+    from_here = torch.flip(torch.cumsum(torch.flip(own, (-1,)), -1), (-1,))  # units of at least this index
+    first = after.bin[rows, place, 0]  # (row, unit)
+    mass = after.bin_mass[rows, place]  # (row, unit, bin)
+    rest = after.end[rows, place] + mass[..., 1:].sum(-1) + first * from_here.diagonal(dim1=1, dim2=2)
+    return torch.log(first * own.diagonal(dim1=1, dim2=2) + TINY) - torch.log(rest + TINY)
 
 
 def gradient_scores(network: Network, source: Source, places: Places) -> np.ndarray:
-    """Mean derivative of a target's log rate with respect to the presence of each past spike of a source.
+    """Mean derivative of a target's log rate (`log_hazards`) with respect to the presence of each past spike of a source.
 
-    The embedding of a past spike is multiplied by its presence, which is 1; the rate is that of the window's first bin.
+    The embedding of a past spike is multiplied by its presence, which is 1.
 
     Returns
     -------
@@ -151,7 +162,7 @@ def gradient_scores(network: Network, source: Source, places: Places) -> np.ndar
         gated = Context(
             [context.tokens[0] * presence[..., None], *context.tokens[1:]], context.known, context.bins
         )
-        rates = _log_rates(network, batch, gated).sum(0)  # (unit,)
+        rates = log_hazards(network, batch, gated).sum(0)  # (unit,)
         spike = (batch.past_id < n).numpy()
         ids = batch.past_id.numpy()[spike]
         number += np.bincount(ids, minlength=n)
@@ -165,7 +176,7 @@ def gradient_scores(network: Network, source: Source, places: Places) -> np.ndar
 
 @torch.inference_mode()
 def perturbation_scores(network: Network, source: Source, places: Places) -> np.ndarray:
-    """Mean change of a target's log rate in the next bin when a source has one more spike in the bin before.
+    """Mean change of a target's log rate in the next bin (`log_hazards`) when a source has one more spike in the bin before.
 
     Returns
     -------
@@ -179,12 +190,12 @@ def perturbation_scores(network: Network, source: Source, places: Places) -> np.
         some, length = batch.take(fits), length[fits]
         room = torch.full((len(some), 1), spec.pad)
         ids, bins = torch.cat([some.past_id, room], 1), torch.cat([some.past_dt, torch.zeros_like(room)], 1)
-        before = _log_rates(network, some, network.context(some))
+        before = log_hazards(network, some, network.context(some))
         at = torch.arange(len(some))
         for unit in range(n):
             ids[at, length], bins[at, length] = unit, spec.past - 1
             more = _with_past(some, ids, bins)
-            change = _log_rates(network, more, network.context(more)) - before
+            change = log_hazards(network, more, network.context(more)) - before
             total[:, unit] += change.double().sum(0).numpy()
         rows += len(some)
     return total / max(rows, 1)

@@ -126,8 +126,20 @@ class Network(nn.Module):
         """Blocks of cross-attention, in the order of `Context`."""
         return [self.history, *(self.fusion[entry.name] for entry in self.spec.inputs)]
 
-    def forward(self, batch: Batch, kept: list[KeysValues] | None = None) -> Hidden:
-        """Features of every token of a batch of windows; keys and values of self-attention are added to ``kept``."""
+    def forward(
+        self, batch: Batch, *, context: Context | None = None, kept: list[KeysValues] | None = None
+    ) -> Hidden:
+        """Features of every token of a batch of windows.
+
+        Parameters
+        ----------
+        batch
+            The windows.
+        context
+            What they attend to, where it is known already.
+        kept
+            Where keys and values of self-attention are to be added.
+        """
 
         def causal(block: nn.Module, x: Tensor) -> Tensor:
             keys = block.attention.keys(x)
@@ -136,7 +148,7 @@ class Network(nn.Module):
             out: Tensor = block(x, keys, causal=True)
             return out
 
-        context = self.context(batch)
+        context = self.context(batch) if context is None else context
         cur = self.embedding(batch.id, batch.dt)  # (row, position, embed)
         for block in self.state:
             cur = causal(block, cur)

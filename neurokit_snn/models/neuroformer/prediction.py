@@ -23,6 +23,8 @@ __all__ = ["Mode", "decoded", "expected_counts", "free_running", "window_log_pro
 Mode = Literal["free-running", "teacher-forced"]
 ROWS = 512
 """Windows of one pass."""
+BINS = 320
+"""Bins of one pass for rates one bin ahead; each is a row for every continuation."""
 CONTINUATIONS = 8
 """Samples of what follows a first spike in its bin, for rates one bin ahead."""
 
@@ -75,7 +77,7 @@ def expected_counts(network: Network, source: Source, *, generator: torch.Genera
     spec = network.spec
     out = np.zeros((source.n_trials, -(-source.n_bins // spec.window) * spec.window, spec.n_units))
     grid = grid_of(source.n_trials, source.n_bins, spec.window)
-    size = max(1, ROWS // (spec.window * CONTINUATIONS) * 8)
+    size = max(1, BINS // spec.window)
     for places in _chunks(grid, size):
         found = _window_rates(network, source.batch(places, spec), generator)
         bins = places.start[:, None] + np.arange(spec.window)
@@ -86,7 +88,7 @@ def expected_counts(network: Network, source: Source, *, generator: torch.Genera
 def _window_rates(network: Network, batch: Batch, generator: torch.Generator) -> Tensor:
     spec, rows = network.spec, len(batch)
     kept: list[KeysValues] = []
-    hidden = network(batch, kept)
+    hidden = network(batch, kept=kept)
     after = after_each_token(network, batch, hidden)
     if not spec.ordered:
         return _unordered_rates(after, batch)
@@ -139,46 +141,38 @@ def _continued(
     first: NextToken,
     generator: torch.Generator,
 ) -> Tensor:
-    """Expected further spikes ``(row * bin, unit)`` of a bin, given that it holds a first one."""
-    spec = network.spec
-    n_first, length = row.numel(), batch.id.shape[1]
-    total = torch.zeros(n_first, spec.n_units)
-    all_uniform = torch.rand(spec.n_units + spec.max_tokens, CONTINUATIONS, n_first, 2, generator=generator)
-    for k in range(CONTINUATIONS):
-        uniform = all_uniform[:, k]
-        allowed = None if batch.allowed is None else batch.allowed[row]
-        unit, none = draw_unit(first, bin, uniform[0, :, 1], allowed)
-        going = torch.nonzero(~none & (prefix + 1 <= spec.max_tokens))[:, 0]
-        own = [(k_[row[going]], v[row[going]]) for k_, v in kept]
-        seen = torch.arange(length) <= prefix[going, None]
-        some = Context(
-            [t[row[going]] for t in context.tokens], [t[row[going]] for t in context.known], context.bins
-        )
-        steps = Steps(network, some, own=own, seen=seen)
-        id, dt, place = unit[going], bin[going], prefix[going] + 1
-        for step in range(1, spec.n_units + spec.max_tokens):
-            if going.numel() == 0:
-                break
-            found = next_token(
-                spec,
-                *steps.next(id, dt),
-                last_id=id[:, None],
-                last_dt=dt[:, None],
-                allowed=None if allowed is None else allowed[going],
-            )
-            hazard, share = intensity(found)
-            at = torch.arange(going.numel())
-            here = hazard[at, 0, dt]
-            assert found.units_here is not None
-            total[going] += (here * share[at, 0, dt])[:, None] * found.unit[:, 0] * found.units_here[:, 0]
-            stays = uniform[step, going, 0] < here
-            next_id, none = draw_unit(
-                found, dt, uniform[step, going, 1], None if allowed is None else allowed[going]
-            )
-            rest = torch.nonzero(stays & ~none & (place + 1 <= spec.max_tokens))[:, 0]
-            steps.keep(rest)
-            going, id, dt, place = going[rest], next_id[rest], dt[rest], place[rest] + 1
-    return total / CONTINUATIONS
+    """Expected further spikes ``(row * bin, unit)`` of a bin, given that it holds a first one: the mean over continuations."""
+    spec, length = network.spec, batch.id.shape[1]
+    number, times = row.numel(), torch.arange(row.numel()).repeat(CONTINUATIONS)
+    row, bin, prefix = row[times], bin[times], prefix[times]
+    uniform = torch.rand(spec.n_units + spec.max_tokens, times.numel(), 2, generator=generator)
+    allowed = None if batch.allowed is None else batch.allowed[row]
+    total = torch.zeros(times.numel(), spec.n_units)
+    unit, none = draw_unit(_at(first, times, torch.zeros_like(times)), bin, uniform[0, :, 1], allowed)
+    going = torch.nonzero(~none & (prefix + 1 <= spec.max_tokens))[:, 0]
+    steps = Steps(
+        network,
+        Context([t[row[going]] for t in context.tokens], [t[row[going]] for t in context.known], context.bins),
+        own=[(k[row[going]], v[row[going]]) for k, v in kept],
+        seen=torch.arange(length) <= prefix[going, None],
+    )
+    id, dt, place = unit[going], bin[going], prefix[going] + 1
+    for some in uniform[1:]:
+        if going.numel() == 0:
+            break
+        may = None if allowed is None else allowed[going]
+        logits = steps.next(id, dt)
+        found = next_token(spec, *logits, last_id=id[:, None], last_dt=dt[:, None], allowed=may)
+        hazard, share = intensity(found)
+        at = torch.arange(going.numel())
+        here = hazard[at, 0, dt]
+        assert found.units_here is not None
+        total[going] += (here * share[at, 0, dt])[:, None] * found.unit[:, 0] * found.units_here[:, 0]
+        next_id, none = draw_unit(found, dt, some[going, 1], may)
+        rest = torch.nonzero((some[going, 0] < here) & ~none & (place + 1 <= spec.max_tokens))[:, 0]
+        steps.keep(rest)
+        going, id, dt, place = going[rest], next_id[rest], dt[rest], place[rest] + 1
+    return total.view(CONTINUATIONS, number, -1).mean(0)
 
 
 def _unordered_rates(after: NextToken, batch: Batch) -> Tensor:

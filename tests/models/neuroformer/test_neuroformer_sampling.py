@@ -79,7 +79,7 @@ def test_steps_after_a_prefix_are_those_of_the_whole_sequence(make_network, make
     network, batch = make_network(double=True), make_batch(double=True, rows=4)
     kept = []
     with torch.no_grad():
-        hidden = network(batch, kept)
+        hidden = network(batch, kept=kept)
         whole = torch.cat(network.logits(hidden.x), -1)
         place = torch.tensor([3, 0, 1, 2]).clamp_max(batch.n_tokens - 1)
         seen = torch.arange(batch.id.shape[1]) <= place[:, None]

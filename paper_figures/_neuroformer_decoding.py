@@ -1,0 +1,190 @@
+"""Experiments of the Neuroformer figure on behaviour: decoding with few labels, and a recording beside other models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from sklearn.decomposition import PCA
+from sklearn.linear_model import RidgeCV
+
+import neurokit_snn as nk
+from paper_figures.harness import Run
+from simulations.hub_network import HubConfig, simulate
+
+ARMS = ("pretrained", "scratch", "pca ridge")
+LABEL_SEEDS = {"small": 5, "paper": 10}
+LABELS = 0.05
+"""Share of the training windows whose behaviour is known."""
+LAGS = 10
+"""Bins of past that the linear decoder reads, as many as a window and its past state have."""
+
+
+def simulated_session(run: Run, seed: int) -> tuple[xr.Dataset, str]:
+    """Units driven by a stimulus that is to be decoded, in windows of 4 s."""
+    duration = 40.0 if run.dry_run else 320.0
+    tree = simulate(HubConfig(seed=seed, duration=duration, stimulus=1.0, stimulus_tau=0.5))
+    data = nk.recording.windows(tree, 0.02, length=4.0, start=0.0, stop=duration)
+    return data, "stimulus"
+
+
+def track_session(run: Run, seed: int) -> tuple[xr.Dataset, str]:
+    """The run epoch of `linear-track` in windows of 8 s, pauses included."""
+    recording = nk.recording.linearize(nk.catalog.open("linear-track"), name="track_position", epoch="run")
+    data = nk.recording.windows(
+        recording, 0.1, length=8.0, epoch="run", behavior=["track_position"]
+    )
+    data = data.isel(trial=slice(0, 20) if run.dry_run else slice(None))
+    return data.isel(unit=(data["counts"].sum(("trial", "time")) >= 30).values), "track_position"
+
+
+SESSIONS: dict[str, Any] = {"simulated": simulated_session, "linear-track": track_session}
+SIZES: dict[str, dict[str, Any]] = {
+    "simulated": {"window": 0.1, "past": 0.1},
+    "linear-track": {"window": 0.5, "past": 0.5},
+}
+
+
+def few_labels(run: Run, of: str, seed: int) -> xr.Dataset:
+    """Correlation of decoded with true behaviour on held-out windows, by arm; and what the labels were."""
+    shared = {"covariates": (), **SIZES[of]}
+    pretraining = {**shared, "steps": 3 if run.dry_run else 600, "dropout": 0.2}
+    tuning = {**shared, "steps": 3 if run.dry_run else 150, "dropout": 0.2, "validation": 0.0}
+    key = {"of": of, "seed": seed, "pretraining": pretraining, "tuning": tuning, "labels": LABELS, "dry_run": run.dry_run}
+
+    def make(checkpoints: Path) -> xr.Dataset:
+        data, target = SESSIONS[of](run, seed)
+        train, test = next(nk.splits.blocked(data, folds=5, gap=2.0).apply(data))
+        labelled = train.isel(trial=_labelled(train, target, seed))
+        first = nk.Neuroformer(**pretraining).fit(train, seed=seed, progress=True, resume=checkpoints)
+        path = checkpoints / "pretrained.nk"
+        first.save(path, overwrite=True)
+        arms = {
+            "pretrained": {"pretrained": str(path), "losses": (target,), "learning_rate": 1e-3},
+            "scratch": {},
+        }
+        found = {}
+        for name, own in arms.items():
+            model = nk.Neuroformer(**(tuning | {"outputs": (target,)} | own)).fit(labelled, seed=seed)
+            decoded = model.predict(test, task="decode", target=target)[f"behavior_{target}"]
+            found[name] = _r(decoded.values, test, target)
+        found["pca ridge"] = _r(_pca_ridge(train, labelled, test, target), test, target)
+        found["labelled windows"] = float(labelled.sizes["trial"])
+        return xr.Dataset({name: ((), value) for name, value in found.items()})
+
+    return run.result("few", key, make)
+
+
+def _labelled(train: xr.Dataset, target: str, seed: int) -> np.ndarray:
+    """Windows whose behaviour is known, drawn from those in which it is there and moves."""
+    values = train[f"behavior_{target}"].values
+    moves = np.flatnonzero(np.nanstd(values, axis=1) > 0.1 * np.nanstd(values))
+    number = max(2, round(LABELS * train.sizes["trial"]))
+    return np.sort(np.random.default_rng([seed, 7]).choice(moves, size=number, replace=False))
+
+
+def _r(decoded: np.ndarray, test: xr.Dataset, target: str) -> float:
+    valid = test[f"mask_behavior_{target}"].values
+    return float(np.corrcoef(decoded[valid], test[f"behavior_{target}"].values[valid])[0, 1])
+
+
+def _pca_ridge(train: xr.Dataset, labelled: xr.Dataset, test: xr.Dataset, target: str) -> np.ndarray:
+    """Principal components of lagged counts of all training windows, ridge on those that are labelled."""
+    components = PCA(n_components=20, random_state=0).fit(_lagged(train))
+    valid = labelled[f"mask_behavior_{target}"].values.ravel()
+    x = components.transform(_lagged(labelled))[valid]
+    y = labelled[f"behavior_{target}"].values.ravel()[valid]
+    model = RidgeCV(alphas=np.logspace(-2, 4, 13)).fit(x, y)
+    return np.asarray(model.predict(components.transform(_lagged(test)))).reshape(test.sizes["trial"], -1)
+
+
+def _lagged(data: xr.Dataset) -> np.ndarray:
+    counts = np.sqrt(data["counts"].values.astype(np.float64))
+    padded = np.pad(counts, ((0, 0), (LAGS - 1, 0), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, LAGS, axis=1)  # (trial, time, unit, lag)
+    return windows.reshape(counts.shape[0] * counts.shape[1], -1)
+
+
+# ---- a recording beside other models ---------------------------------------------------------------------------------
+
+
+def track_laps(run: Run) -> xr.Dataset:
+    """Laps of at most 4 s, as in `analysis.compare_models`."""
+    recording = nk.recording.linearize(nk.catalog.open("linear-track"), name="track_position", epoch="run")
+    laps = nk.recording.laps(recording, epoch="run", max_duration=4.0)
+    data = nk.recording.bin_trials(
+        recording, 0.1, trials=laps.isel(interval=slice(0, 10 if run.dry_run else None)), behavior=["track_position"]
+    )
+    return data.isel(unit=(data["counts"].sum(("trial", "time")) >= 30).values)
+
+
+def models_of(run: Run, task: str) -> dict[str, nk.models.AbstractModel]:
+    """What is compared, by task."""
+    few = {"steps": 3} if run.dry_run else {}
+    target = "track_position"
+    latents: dict[str, Any] = {"length_scale": 0.3, "length_scale_bounds": (0.15, 0.6), "batch_size": 8}
+    if task == "forecast":
+        return {
+            "Neuroformer": nk.Neuroformer(**(FORECASTER | few)),
+            "GLM": nk.GLM(covariates=(target,), by="direction", past=0.5, coupling=True),
+            "GLM, place and own past": nk.GLM(covariates=(target,), by="direction", past=0.5),
+            "MM-GPVAE": nk.MMGPVAE(neural=5, shared=0, behavior=0, **(latents | {"steps": 150} | few)),
+            "mean rate": nk.MeanRate(),
+        }
+    return {
+        "Neuroformer": nk.Neuroformer(**(DECODER | few)),
+        "naive Bayes": nk.NaiveBayesDecoder(target=target),
+        "naive Bayes, random walk": nk.NaiveBayesDecoder(target=target, smoother="random-walk"),
+        "MM-GPVAE": nk.MMGPVAE(
+            neural=2, shared=4, behavior=0, covariates=(target,), hidden=(40,), **(latents | {"steps": 400} | few)
+        ),
+        "ridge": nk.RidgeDecoder(target=target, past=0.5),
+    }
+
+
+FORECASTER: dict[str, Any] = {
+    "window": 0.5,
+    "past": 0.5,
+    "covariates": ("track_position", "direction"),
+    "covariate_past": 0.2,
+    "embed": 32,
+    "dropout": 0.3,
+    "steps": 400,
+    "learning_rate": 2e-3,
+    "validation": 0.15,
+}
+DECODER: dict[str, Any] = {
+    "window": 0.5,
+    "past": 0.5,
+    "covariates": (),
+    "outputs": ("track_position",),
+    "embed": 32,
+    "dropout": 0.3,
+    "steps": 400,
+    "learning_rate": 2e-3,
+    "validation": 0.15,
+}
+
+
+def on_the_track(run: Run, task: str) -> xr.Dataset:
+    """The comparison of a task: five blocked folds, three seeds."""
+    chosen = {"forecast": FORECASTER, "decode": DECODER}[task]
+
+    def make(checkpoints: Path) -> xr.Dataset:
+        data, models = track_laps(run), models_of(run, task)
+        gap = max(model.history() for model in models.values())
+        more = {"target": "track_position", "metrics": ("median_error", "r2")} if task == "decode" else {}
+        return nk.compare(
+            models,
+            data,
+            task=task,
+            cv=nk.splits.blocked(data, folds=2 if run.dry_run else 5, gap=gap),
+            seeds=(0,) if run.dry_run else (0, 1, 2),
+            baselines=False,
+            cache=checkpoints / "cells",
+            **more,
+        )
+
+    return run.result(f"track-{task}", {"arm": chosen, "dry_run": run.dry_run}, make)
