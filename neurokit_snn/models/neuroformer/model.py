@@ -118,7 +118,8 @@ class Neuroformer(AbstractModel):
     Parameters are a point estimate. ``forecast`` gives rates one bin ahead; its log-likelihood ``(trial, window)`` is that of
     each window given all before it, each spike given those before it in the window: the chain rule over tokens. ``encode``
     and ``generate`` show no spikes, so the model runs on its own, and the mixture of the rates along its samples is the
-    predictive distribution, bin by bin. Antoniades et al., Neuroformer, ICLR 2024 (arXiv:2311.00136).
+    predictive distribution, bin by bin. Where data are masked there can be no spike: rates are 0, and a window has the
+    probability of what was observed of it. Antoniades et al., Neuroformer, ICLR 2024 (arXiv:2311.00136).
 
     Examples
     --------

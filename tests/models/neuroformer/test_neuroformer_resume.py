@@ -17,6 +17,7 @@ from neurokit_snn.testing.place_cells import place_cells
 TARGET = Path(__file__).with_name("killed_fit.py")
 
 
+@pytest.mark.slow
 def test_killed_fit_goes_on_to_the_same_answer(tmp_path: Path) -> None:
     """SIGKILL in the midst of three writes: loss curve, weights and predictions are those of an undisturbed fit."""
     steps = []
