@@ -35,7 +35,7 @@ OTHER_THING = {
 
 # Words whose singular takes one thing and whose plural takes several of it, or a mapping by name.
 ONE_AND_SEVERAL = {
-    "covariate", "epoch", "kind", "metric", "model", "seed", "signal", "subject", "tree", "trial", "unit",
+    "covariate", "epoch", "estimate", "kind", "metric", "model", "seed", "signal", "subject", "tree", "trial", "unit",
 }  # fmt: skip
 
 # Pairs that look alike and are different things; each with its reason.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from neurokit_snn.plot._style import PALETTE, style
 from neurokit_snn.plot.comparison import comparison, unit_scores
+from neurokit_snn.plot.connectivity import connectivity
 from neurokit_snn.plot.decoded import decoded
 from neurokit_snn.plot.latents import latents
 from neurokit_snn.plot.psth import psth
@@ -15,6 +16,7 @@ from neurokit_snn.plot.tuning import tuning
 __all__ = [
     "PALETTE",
     "comparison",
+    "connectivity",
     "decoded",
     "event_raster",
     "latents",

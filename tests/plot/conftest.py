@@ -176,3 +176,18 @@ def summary() -> xr.Dataset:
             "part": ["neural", "shared", "behavior"],
         },
     )
+
+
+@pytest.fixture
+def network() -> xr.Dataset:
+    """Two estimates of who drives whom among four units, of which d drives the others; one is signed."""
+    units = ["a", "b", "c", "d"]
+    signed = np.array(
+        [[9.0, 0.1, -0.3, 0.5], [0.0, 9.0, 0.0, 0.6], [0.0, -0.1, 9.0, 0.7], [0.1, 0.0, 0.0, 9.0]]
+    )
+    attention = np.abs(signed) / 10 + 0.01
+    dims = ("target", "source")
+    return xr.Dataset(
+        {"attention": (dims, attention), "glm": (dims, signed, {"units": "log rate"})},
+        coords={"target": units, "source": units},
+    )

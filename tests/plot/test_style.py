@@ -29,6 +29,7 @@ PICTURES = {
     "shared_variance": lambda f: plot.shared_variance(f("summary")),
     "comparison": lambda f: plot.comparison(f("scores")),
     "unit_scores": lambda f: plot.unit_scores(f("scores"), "place", "flat"),
+    "connectivity": lambda f: plot.connectivity(f("network"), truth=f("network")["glm"] > 0.4),
 }
 
 
