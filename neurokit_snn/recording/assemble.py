@@ -13,6 +13,7 @@ from neurokit_snn.errors import RecordingError
 from neurokit_snn.recording import lazy, resample
 from neurokit_snn.recording.binned import BINNED_SCHEMA, BINNED_VERSION
 from neurokit_snn.recording.clocks import to_session_clock
+from neurokit_snn.recording.event_frames import event_frames
 from neurokit_snn.recording.grid import Grid
 from neurokit_snn.recording.observation import observed
 
@@ -222,9 +223,13 @@ def _behavior(
 
 def _frames(node: xr.Dataset, name: str, grid: Grid, edges: NDArray[np.float64]) -> dict[str, xr.DataArray]:
     if "frames" not in node:
-        raise RecordingError(
-            f"/stimulus/{name} holds events, not frames; make frames of them first, or leave it out"
-        )
+        counts = event_frames(node, edges, name=f"/stimulus/{name}")
+        attrs = {"units": "events", "long_name": "events of a bin at a pixel, by polarity"}
+        variable = f"stimulus_{name}"
+        return {
+            variable: counts.assign_attrs(attrs).rename(variable),
+            f"mask_{variable}": xr.DataArray(grid.exists, dims=("trial", "time")),
+        }
     shown, valid = resample.frames(node["time"].values.astype(np.float64), edges)
     movie = node["frames"].transpose("time", ...)
     if not movie.sizes["time"]:

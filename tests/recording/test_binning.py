@@ -278,6 +278,9 @@ TREE = recording.build(
     behavior={"x": ([0.0, 1.0], [0.0, 1.0])},
     stimulus={"dvs": {"time": [0.1], "x": [1], "y": [1], "p": [1]}},
 )
+WRONG_PIXEL = recording.build(
+    spikes={"a": [0.1]}, stimulus={"dvs": {"time": [0.1, 0.2], "x": [1, -1], "y": [1, 1], "p": [1, 1]}}
+)
 BAD = {
     "width": (lambda: recording.bin(TREE, 0.0), "bin_width is 0.0"),
     "nan width": (lambda: recording.bin(TREE, float("nan")), "bin_width is nan"),
@@ -285,7 +288,7 @@ BAD = {
     "reversed": (lambda: recording.bin(TREE, 0.1, start=2.0, stop=1.0), "start=2.0 and stop=1.0"),
     "no tree": (lambda: recording.bin(xr.Dataset(), 0.1), "expected a recording"),
     "behavior": (lambda: recording.bin(TREE, 0.1, behavior=["y"]), "'y'; the recording holds: x"),
-    "stimulus": (lambda: recording.bin(TREE, 0.1, stimulus="dvs"), "holds events, not frames"),
+    "pixel": (lambda: recording.bin(WRONG_PIXEL, 0.1, stimulus="dvs"), r"event 1 is at pixel \(-1, 1\)"),
     "chunks": (lambda: recording.bin(TREE, 0.1, chunks={"unit": 3}), "chunks is"),
     "length": (lambda: recording.windows(TREE, 0.1, length=0.25), "no whole number of bins"),
     "epoch": (lambda: recording.windows(TREE, 0.1, length=0.2, epoch="run"), "no /epochs/run; /epochs holds"),
@@ -299,6 +302,31 @@ BAD = {
         "row 1 has start=nan",
     ),
 }
+
+
+def test_events_of_a_stimulus_become_counts_of_pixels():
+    """Every event inside a bin is counted once, at its pixel and polarity; trials that overlap count it in both."""
+    rng = np.random.default_rng(0)
+    n = 500
+    events = {
+        "time": np.sort(rng.uniform(0.0, 2.0, n)), "x": rng.integers(0, 4, n), "y": rng.integers(0, 3, n),
+        "p": rng.integers(0, 2, n),
+    }  # fmt: skip
+    tree = recording.build(
+        spikes={"a": [0.1]}, trials={"start": [0.0, 0.5], "stop": [1.0, 1.8]}, stimulus={"dvs": events}
+    )
+    data = recording.bin_trials(tree, 0.1, stimulus="dvs")
+    found = data["stimulus_dvs"]
+    assert found.dims == ("trial", "time", "y", "x", "polarity")
+    assert data["mask_stimulus_dvs"].sum("time").values.tolist() == [10, 13]
+    for trial, start, bins in ((0, 0.0, 10), (1, 0.5, 13)):
+        for bin in range(bins):
+            low, high = start + bin * 0.1, start + (bin + 1) * 0.1
+            inside = (events["time"] >= low) & (events["time"] < high)
+            expected = np.zeros((3, 4, 2), int)
+            np.add.at(expected, tuple(events[k][inside] for k in ("y", "x", "p")), 1)
+            np.testing.assert_array_equal(found.values[trial, bin], expected)
+    assert int(found[0, 10:].sum()) == 0
 
 
 @pytest.mark.parametrize("case", BAD)
