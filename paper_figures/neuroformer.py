@@ -72,7 +72,7 @@ def _scores(run: Run, seeds: Sequence[int], of: str, **options: object) -> dict[
         scores = reference(run, seed, **options)
         for method in METHODS:
             for score in SCORES:
-                value = float(scores[score].sel(method=method))
+                value = float(scores[score].sel({"method": method}))
                 run.record("connectivity", quantity=score, arm=method, of=of, seed=seed, value=value)
                 found.setdefault(f"{method} {score}", []).append(value)
     return {name: np.array(values) for name, values in found.items()}
@@ -227,7 +227,7 @@ def _real(task: str, metric: str, other: str) -> Callable[[Run], Claim]:
         value = sign * float(pair["diff"])
         words = f"linear-track, {task}: {metric} of Neuroformer better than {other} by (95% over laps, 3 seeds)"
         n_seeds = table.sizes["seed"]
-        return Claim(f"real.{task}_{other.replace(' ', '_')}", words, value, ">", 0.0, *ends, n_seeds, run.scale, value > 0.0)
+        return Claim(f"real.{task}", words, value, ">", 0.0, *ends, n_seeds, run.scale, value > 0.0)
 
     return claim
 
@@ -237,7 +237,7 @@ CLAIMS: dict[str, Callable[[Run], Claim]] = {
     "likelihood.gated": _gated,
     "connectivity.auc": _connectivity("auc", "attention", 0.90),
     "connectivity.column_auc": _connectivity("column_auc", "attention", 0.65),
-    "connectivity.hubs": _connectivity("hubs_found", "attention", 2.0),
+    "connectivity.hubs_found": _connectivity("hubs_found", "attention", 2.0),
     "connectivity.direction": _connectivity("direction", "attention", 0.9),
     "connectivity.perturbation_column_auc": _connectivity("column_auc", "perturbation", 0.65),
     "connectivity.half": _other_networks,
