@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,8 @@ import xarray as xr
 
 from neurokit_snn import plot
 from paper_figures._mm_gpvae_models import STEPS
-from paper_figures.harness import Run, mean_interval
+from paper_figures.harness import Run
+from paper_figures.panels import joined, letters, points, silent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,16 +55,7 @@ def draw(run: Run, path: Path, *, example: xr.Dataset | None) -> None:
             axes["scales"],
             *(axes[n] for row in BELOW for n in row),
         ]
-        for letter, one in zip("abcdefghijkl", lettered, strict=True):
-            one.annotate(
-                letter,
-                (0, 1),
-                xycoords="axes fraction",
-                xytext=(-36, 7),
-                textcoords="offset points",
-                fontweight="bold",
-                fontsize=12,
-            )
+        letters(lettered)
         figure.savefig(path, format="png")
         pyplot.close(figure)
 
@@ -73,7 +64,7 @@ def _example(example: xr.Dataset | None, paths: np.ndarray, axes: dict[str, Axes
     """One multi-modal fit: latents, frames, and what each latent does."""
     if example is None:
         for one in [*paths.ravel(), axes["strip"], axes["effect0"], axes["effect1"]]:
-            _silent(one, "")
+            silent(one, "")
         return
     _latents(example, paths)
     _frames(example, axes["strip"])
@@ -119,48 +110,21 @@ def _frames(example: xr.Dataset, ax: Axes) -> None:
     ax.set_title(f"images of held-out trial {where['trial'][0]}, and their reconstruction")
 
 
-def _silent(ax: Axes, title: str) -> None:
-    ax.set_title(title)
-    ax.text(0.5, 0.5, "not run", ha="center", va="center", transform=ax.transAxes, color="0.6")
-    ax.set(xticks=[], yticks=[])
-    ax.spines[:].set_visible(False)
-
-
-def _points(ax: Axes, place: float, values: Sequence[float] | np.ndarray, color: str) -> None:
-    """One dot a data set, and the mean with its 95% interval."""
-    found = np.asarray(values, dtype=float)
-    ax.plot(
-        np.full(found.size, place), found, "o", color=color, alpha=0.35, markersize=3.5, markeredgewidth=0
-    )
-    low, high = mean_interval(found)
-    ax.plot([place - 0.22, place + 0.22], [found.mean()] * 2, color=color, linewidth=2.2)
-    if np.isfinite(low):
-        ax.plot([place, place], [low, high], color=color, linewidth=1.6)
-
-
 def _paired(run: Run, ax: Axes, *, of: str, arms: list[str], title: str) -> None:
     """R2 of each arm, data sets joined by thin lines."""
     found = {name: run.values(quantity="r2", arm=name, of=of) for name in arms}
     found = {name: values for name, values in found.items() if values}
     if not found:
-        _silent(ax, title)
+        silent(ax, title)
         return
-    _joined(ax, list(found.values()))
+    joined(ax, list(found.values()))
     for place, (name, values) in enumerate(found.items()):
         ours = name.startswith("multi-modal")
-        _points(
-            ax, place, list(values.values()), GREEN if ours else BLUE if name == "neural only" else "0.35"
-        )
+        points(ax, place, list(values.values()), GREEN if ours else BLUE if name == "neural only" else "0.35")
     turned = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if len(found) > 3 else {}
     words = [name if turned else name.replace(" ", "\n", 1) for name in found]
     ax.set_xticks(range(len(found)), labels=words, **turned)
     ax.set(title=title, ylabel="held-out R²", xlim=(-0.5, len(found) - 0.5))
-
-
-def _joined(ax: Axes, found: list[dict[int, float]]) -> None:
-    for seed in found[0]:
-        line = [(place, values[seed]) for place, values in enumerate(found) if seed in values]
-        ax.plot(*zip(*line, strict=True), color="0.8", linewidth=0.7, zorder=0)
 
 
 def _private(run: Run, ax: Axes) -> None:
@@ -173,10 +137,10 @@ def _private(run: Run, ax: Axes) -> None:
     groups.append(("worst\nleak", leak, PINK, 0.1))
     groups = [group for group in groups if group[1]]
     if not groups:
-        _silent(ax, title)
+        silent(ax, title)
         return
     for place, (_, values, color, target) in enumerate(groups):
-        _points(ax, place, list(values.values()), color)
+        points(ax, place, list(values.values()), color)
         ax.plot([place - 0.35, place + 0.35], [target] * 2, color="black", linewidth=0.9, linestyle=":")
     ax.set_xticks(range(len(groups)), labels=[group[0] for group in groups])
     ax.set(title=title, ylabel="held-out R²", xlim=(-0.5, len(groups) - 0.5))
@@ -200,11 +164,11 @@ def _many(run: Run, ax: Axes) -> None:
         found = {name: run.values(quantity="r2", arm=name, of=of) for name in arms}
         for name, values in found.items():
             if values:
-                _points(ax, place, list(values.values()), GREEN if name == "multi-modal" else "0.35")
+                points(ax, place, list(values.values()), GREEN if name == "multi-modal" else "0.35")
                 ticks.append((place, f"{label}: {short.get(name, name)}"))
                 place += 1
     if not ticks:
-        _silent(ax, title)
+        silent(ax, title)
         return
     ax.set_xticks(
         [t[0] for t in ticks], labels=[t[1] for t in ticks], rotation=40, ha="right", rotation_mode="anchor"
@@ -220,7 +184,7 @@ def _length_scales(run: Run, ax: Axes) -> None:
     }
     found = {start: [*first.values(), *second.values()] for start, (first, second) in starts.items() if first}
     if not found:
-        _silent(ax, title)
+        silent(ax, title)
         return
     for place, values in enumerate(found.values()):
         ax.plot(
@@ -244,10 +208,10 @@ def _unshared(run: Run, ax: Axes) -> None:
     ]
     groups = [group for group in groups if group[1]]
     if not groups:
-        _silent(ax, title)
+        silent(ax, title)
         return
     for place, (arm, values) in enumerate(groups):
-        _points(ax, place, list(values.values()), GREEN if arm == "related" else "0.35")
+        points(ax, place, list(values.values()), GREEN if arm == "related" else "0.35")
     ax.axhline(0.1, color="black", linewidth=0.9, linestyle=":")
     ax.set_xticks(range(len(groups)), labels=[f"{arm}\nmodalities" for arm, _ in groups])
     ax.set(
@@ -262,12 +226,12 @@ def _units(run: Run, ax: Axes) -> None:
     title = "more units"
     arms = [arm for arm in ("1", "5", "20", "50") if run.values(quantity="r2 by units", arm=arm, of="shared")]
     if not arms:
-        _silent(ax, title)
+        silent(ax, title)
         return
     found = [run.values(quantity="r2 by units", arm=arm, of="shared") for arm in arms]
-    _joined(ax, found)
+    joined(ax, found)
     for place, values in enumerate(found):
-        _points(ax, place, list(values.values()), GREEN)
+        points(ax, place, list(values.values()), GREEN)
     ax.set_xticks(range(len(arms)), labels=arms)
     ax.set(title=title, xlabel="units", ylabel="R² of the shared latent", xlim=(-0.5, len(arms) - 0.5))
 
@@ -276,7 +240,7 @@ def _race(run: Run, ax: Axes) -> None:
     title = "posteriors: accuracy and time"
     names = {row["arm"] for row in run.rows if row["claim"] == "smoother" and row["quantity"] == "seconds"}
     if not names:
-        _silent(ax, title)
+        silent(ax, title)
         return
     colors = {"smoother": GREEN, "fourier": PINK, "time": ORANGE}
     for name in sorted(names):
@@ -320,11 +284,11 @@ def _coverage(run: Run, ax: Axes) -> None:
     groups = [(name, run.values(quantity="coverage", arm=arm, of=of), band) for name, of, arm, band in words]
     groups = [group for group in groups if group[1]]
     if not groups:
-        _silent(ax, title)
+        silent(ax, title)
         return
     for place, (_, values, band) in enumerate(groups):
         ax.fill_between([place - 0.38, place + 0.38], *band, color="0.9", linewidth=0)
-        _points(ax, place, list(values.values()), BLUE if "spikes" in groups[place][0] else GREEN)
+        points(ax, place, list(values.values()), BLUE if "spikes" in groups[place][0] else GREEN)
     ax.axhline(0.9, color="black", linewidth=0.9, linestyle=":")
     ax.set_xticks(
         range(len(groups)),

@@ -70,7 +70,8 @@ def connectivity(
     size = (2.15 * count + 0.5, 3.2)
     axes = axes_array(ax, count, what="heat maps of connectivity", size=size, nrows=1, ncols=count)
     for one, (name, values) in zip(axes, drawn.items(), strict=True):
-        _draw(one, values[np.ix_(order, order)], str(maps[name].attrs.get("units", "")))
+        units = str(maps[name].attrs.get("units", ""))
+        _draw(one, values[np.ix_(order, order)], "" if units == "1" else units)
         one.set_title(name.replace("_", " "))
         places = np.arange(0, labels.size, -(-labels.size // MOST_TICKS))
         for axis in (one.xaxis, one.yaxis):
