@@ -20,6 +20,7 @@ BLUE, ORANGE, GREEN, PINK, *_ = plot.PALETTE
 DARK = "0.35"
 NATS = "nats a bin"
 METHODS = ("attention", "gradient", "perturbation", "lagged_correlation", "glm")
+WORDS = {"lagged_correlation": "lagged correlation", "glm": "GLM"}
 NETWORKS = {"hub network": (BLUE, "o"), "with inhibition": (ORANGE, "s"), "half observed": (PINK, "^")}
 MODES = {"free-running": (GREEN, "o"), "teacher-forced": (DARK, "s")}
 TURNED: dict[str, Any] = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
@@ -70,6 +71,10 @@ def draw(run: Run, path: Path) -> None:
             title="linear-track: position",
             words="median error (px)",
         )
+        rows[3].supxlabel(
+            "Dots: networks or seeds; bars: their mean and its 95% interval. Dotted: what is asked.",
+            fontsize=8,
+        )
         letters([*above, maps[0], *middle, *below])
         figure.savefig(path, format="png")
         pyplot.close(figure)
@@ -118,9 +123,10 @@ def _scores(run: Run, ax: Axes, *, score: str, title: str, ylabel: str, target: 
             points(ax, at, list(values.values()), color, marker=marker, width=0.11)
         ax.plot([], [], marker, color=color, label=of)
     ax.axhline(target, label="asked of attention in hub networks", **TARGET)
-    ax.set_xticks(range(len(METHODS)), labels=[method.replace("_", " ") for method in METHODS], **TURNED)
+    ax.set_xticks(range(len(METHODS)), labels=[WORDS.get(method, method) for method in METHODS], **TURNED)
     ax.set(title=title, ylabel=ylabel, xlim=(-0.5, len(METHODS) - 0.5))
     _legend_above(ax, columns=2)
+    ax.set_yticks([tick for tick in ax.get_yticks() if ax.get_ylim()[0] <= tick <= 1.0])
 
 
 def _legend_above(ax: Axes, *, columns: int) -> None:
@@ -150,6 +156,7 @@ def _maps(run: Run, axes: np.ndarray) -> None:
     estimates["lagged_correlation"].attrs["units"] = "correlation"
     plot.connectivity(estimates, truth=found["truth"].assign_attrs(units="log rate"), ax=list(axes))
     axes[0].set_title(f"truth, hub network {min(seeds)}")
+    axes[-1].set_title(WORDS["glm"])
 
 
 def _generation(run: Run, ax: Axes) -> None:
