@@ -16,7 +16,7 @@ import xarray as xr
 
 from paper_figures._neuroformer_decoding import ARMS as LABELLED
 from paper_figures._neuroformer_decoding import LABEL_SEEDS, few_labels, on_the_track
-from paper_figures._neuroformer_hub import RETRIEVED, modal, reference
+from paper_figures._neuroformer_hub import GATED, RETRIEVED, modal, reference
 from paper_figures._neuroformer_picture import draw
 from paper_figures.harness import Claim, Figure, Run, run_figure
 
@@ -53,7 +53,7 @@ def _hub(run: Run) -> Claim:
 def _gated(run: Run) -> Claim:
     values = []
     for seed in run.seeds(SEEDS[run.scale]):
-        nats = _nats(run, "likelihood.gated", seed, reference(run, seed, gate=True), "gated network")
+        nats = _nats(run, "likelihood.gated", seed, reference(run, seed, **GATED), "gated network")
         values.append(1.0 - nats["neuroformer"] / nats["glm"])
     words = "held-out NLL below the GLM's (which knows the state), as a share, where a state gates the coupling"
     return run.judge("likelihood.gated", words, values, op=">=", target=0.02)

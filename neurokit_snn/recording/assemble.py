@@ -225,10 +225,10 @@ def _frames(node: xr.Dataset, name: str, grid: Grid, edges: NDArray[np.float64])
     if "frames" not in node:
         counts = event_frames(node, edges, name=f"/stimulus/{name}")
         attrs = {"units": "events", "long_name": "events of a bin at a pixel, by polarity"}
-        variable = f"stimulus_{name}"
+        variable, exists = f"stimulus_{name}", xr.DataArray(grid.exists, dims=("trial", "time"))
         return {
-            variable: counts.assign_attrs(attrs).rename(variable),
-            f"mask_{variable}": xr.DataArray(grid.exists, dims=("trial", "time")),
+            variable: counts.where(exists, 0).astype(counts.dtype).assign_attrs(attrs).rename(variable),
+            f"mask_{variable}": exists,
         }
     shown, valid = resample.frames(node["time"].values.astype(np.float64), edges)
     movie = node["frames"].transpose("time", ...)
