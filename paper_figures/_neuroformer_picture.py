@@ -25,6 +25,13 @@ NETWORKS = {"hub network": (BLUE, "o"), "with inhibition": (ORANGE, "s"), "half 
 MODES = {"free-running": (GREEN, "o"), "teacher-forced": (DARK, "s")}
 TURNED: dict[str, Any] = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
 TARGET: dict[str, Any] = {"color": "black", "linewidth": 0.9, "linestyle": ":"}
+PARTS = ("value", "low", "high")
+REAL = (
+    ("forecast bits_per_spike", "rates, one bin ahead", "bits/spike"),
+    ("forecast log_likelihood", "spikes, given all before", "nats/s per unit"),
+    ("decode median_error", "position", "median error (px)"),
+)
+"""What is recorded of `linear-track`, its title and its unit."""
 MAPS = 6
 HEIGHTS = [1.0, 0.95, 1.05, 1.0]
 
@@ -39,7 +46,7 @@ def draw(run: Run, path: Path) -> None:
         above = rows[0].subplots(1, 3, width_ratios=[1.1, 1.0, 1.0])
         maps = rows[1].subplots(1, MAPS)
         middle = rows[2].subplots(1, 4, width_ratios=[1.7, 1.0, 0.8, 0.45])
-        below = rows[3].subplots(1, 3, width_ratios=[1.1, 1.0, 1.0])
+        below = rows[3].subplots(1, 4, width_ratios=[1.2, 1.0, 1.0, 1.0])
         _likelihood(run, above[0])
         _scores(
             run,
@@ -57,20 +64,8 @@ def draw(run: Run, path: Path) -> None:
         _modality(run, middle[2])
         _retrieval(run, middle[3])
         _labels(run, below[0])
-        _real(
-            run,
-            below[1],
-            quantity="forecast bits_per_spike",
-            title="linear-track: spikes one bin ahead",
-            words="bits/spike",
-        )
-        _real(
-            run,
-            below[2],
-            quantity="decode median_error",
-            title="linear-track: position",
-            words="median error (px)",
-        )
+        for one, quantity, title, words in zip(below[1:], *zip(*REAL, strict=True), strict=True):
+            _real(run, one, quantity=quantity, title=title, words=words)
         rows[3].supxlabel(
             "Dots: networks or seeds; bars: their mean and its 95% interval. Dotted: what is asked.",
             fontsize=8,
@@ -277,17 +272,20 @@ def _labels(run: Run, ax: Axes) -> None:
 
 def _real(run: Run, ax: Axes, *, quantity: str, title: str, words: str) -> None:
     """Value and 95% interval of each model on the recording."""
-    names = list(dict.fromkeys(row["arm"] for row in run.rows if row["quantity"] == f"{quantity}, value"))
-    if not names:
+    found = {
+        str(row["arm"]): [
+            run.values(quantity=f"{quantity}, {part}", arm=row["arm"])[row["seed"]] for part in PARTS
+        ]
+        for row in run.rows
+        if row["quantity"] == f"{quantity}, value" and np.isfinite(row["value"])
+    }
+    title = f"linear-track: {title}"
+    if not found:
         silent(ax, title)
         return
-    for place, name in enumerate(names):
-        value, low, high = (
-            next(iter(run.values(quantity=f"{quantity}, {part}", arm=name).values()))
-            for part in ("value", "low", "high")
-        )
+    for place, (name, (value, low, high)) in enumerate(found.items()):
         color = GREEN if name == "Neuroformer" else DARK
         ax.plot([low, high], [place, place], color=color, linewidth=1.6)
         ax.plot(value, place, "o", color=color, markersize=5.5)
-    ax.set_yticks(range(len(names)), labels=[name.replace(", ", ",\n") for name in names])
-    ax.set(title=title, xlabel=f"{words}, 95% interval over laps", ylim=(len(names) - 0.5, -0.5))
+    ax.set_yticks(range(len(found)), labels=[name.replace(", ", ",\n") for name in found], fontsize=7)
+    ax.set(title=title, xlabel=f"{words}, 95% interval", ylim=(len(found) - 0.5, -0.5))

@@ -71,27 +71,21 @@ def made_modal(name):
 
 def made_table(task):
     """What `on_the_track` returns, of two models."""
-    models, metric = {
-        "forecast": (["Neuroformer", "GLM"], "bits_per_spike"),
-        "decode": (["Neuroformer", "naive Bayes"], "median_error"),
+    models, metrics, better = {
+        "forecast": (["Neuroformer", "GLM"], ["bits_per_spike", "log_likelihood"], True),
+        "decode": (["Neuroformer", "naive Bayes"], ["median_error"], False),
     }[task]
-    better = task == "forecast"
-    value = np.array([[0.9], [0.7]]) if better else np.array([[14.0], [18.0]])
-    diff = (value[:, 0, None] - value[:, 0])[..., None]
+    value = np.array([[0.9, -1.5], [0.7, -1.6]]) if better else np.array([[14.0], [18.0]])
+    diff = value[:, None] - value[None]
+    one, pair = ("model", "metric"), ("model", "other", "metric")
     return xr.Dataset(
-        {
-            "value": (("model", "metric"), value),
-            "low": (("model", "metric"), value - 0.1),
-            "high": (("model", "metric"), value + 0.1),
-            "diff": (("model", "other", "metric"), diff),
-            "diff_low": (("model", "other", "metric"), diff - 0.05),
-            "diff_high": (("model", "other", "metric"), diff + 0.05),
-        },
+        {"value": (one, value), "low": (one, value - 0.1), "high": (one, value + 0.1)}
+        | {"diff": (pair, diff), "diff_low": (pair, diff - 0.05), "diff_high": (pair, diff + 0.05)},
         coords={
             "model": models,
             "other": models,
-            "metric": [metric],
-            "higher_is_better": ("metric", [better]),
+            "metric": metrics,
+            "higher_is_better": ("metric", [better] * len(metrics)),
             "seed": [0, 1, 2],
         },
     )
@@ -129,7 +123,8 @@ class TestClaims:
             "modality.shuffled": -0.05,
             "modality.retrieval": 9.0,
             "fewshot.simulated": 0.2,
-            "real.forecast": 0.2,
+            "real.bits": 0.2,
+            "real.nats": 0.1,
         }
         assert {name: claims[name].value for name in expected} == pytest.approx(expected)
         assert {name for name, claim in claims.items() if not claim.holds} == {"likelihood.gated"}
@@ -276,7 +271,7 @@ def drawn(run, made, tmp_path):
 class TestPicture:
     def test_all_panels_are_labelled_and_nothing_is_cut_off(self, drawn):
         titles = [one.get_title(loc="left") for one in drawn.axes]
-        assert len([title for title in titles if title]) == 16
+        assert len([title for title in titles if title]) == 17
         words = [text.get_text() for one in drawn.axes for text in one.texts]
         assert "not run" not in words
         assert {"hub network", "gated network", "simulated", "linear-track"} <= set(words)
