@@ -27,11 +27,11 @@ TURNED: dict[str, Any] = {"rotation": 35, "ha": "right", "rotation_mode": "ancho
 TARGET: dict[str, Any] = {"color": "black", "linewidth": 0.9, "linestyle": ":"}
 PARTS = ("value", "low", "high")
 REAL = (
-    ("forecast bits_per_spike", "rates, one bin ahead", "bits/spike"),
-    ("forecast log_likelihood", "spikes, given all before", "nats/s per unit"),
+    ("forecast bits_per_spike", "rates", "bits/spike"),
+    ("forecast log_likelihood", "windows", "nats/s per unit"),
     ("decode median_error", "position", "median error (px)"),
 )
-"""What is recorded of `linear-track`, its title and its unit."""
+"""What is recorded of `linear-track` (rates one bin ahead, whole windows given all before them), its title and its unit."""
 MAPS = 6
 HEIGHTS = [1.0, 0.95, 1.05, 1.0]
 

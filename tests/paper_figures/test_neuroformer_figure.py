@@ -283,6 +283,13 @@ class TestPicture:
         assert box.x1 < drawn.get_figwidth() + 0.02
         assert box.y1 < drawn.get_figheight() + 0.02
 
+    def test_titles_and_letters_do_not_run_into_each_other(self, drawn):
+        drawn.canvas.draw()
+        words = [text for one in drawn.axes for text in (one._left_title, *one.texts) if text.get_text()]
+        boxes = [(text.get_text(), text.get_window_extent()) for text in words]
+        crossing = [(a, b) for i, (a, x) in enumerate(boxes) for b, y in boxes[:i] if x.overlaps(y)]
+        assert crossing == []
+
     def test_panels_that_were_not_run_say_so(self, run, tmp_path):
         _neuroformer_picture.draw(run, tmp_path / "empty.png")
         assert (tmp_path / "empty.png").stat().st_size > 20_000
