@@ -15,11 +15,11 @@ from .evaluate import compare as compare
 from .evaluate import search as search
 from .models import GLM as GLM
 from .models import MMGPVAE as MMGPVAE
-from .models import Neuroformer as Neuroformer
 from .models import PSTH as PSTH
 from .models import CEBRADecoder as CEBRADecoder
 from .models import MeanRate as MeanRate
 from .models import NaiveBayesDecoder as NaiveBayesDecoder
+from .models import Neuroformer as Neuroformer
 from .models import PSIDModel as PSIDModel
 from .models import ReducedRankRegression as ReducedRankRegression
 from .models import RidgeDecoder as RidgeDecoder

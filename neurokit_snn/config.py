@@ -31,7 +31,16 @@ from typing import Any, TypeVar
 
 from neurokit_snn.errors import ConfigError
 
-__all__ = ["CompareConfig", "Config", "DataConfig", "ModelConfig", "SplitConfig", "from_mapping", "load"]
+__all__ = [
+    "CompareConfig",
+    "Config",
+    "DataConfig",
+    "ModelConfig",
+    "SplitConfig",
+    "from_mapping",
+    "load",
+    "read_tables",
+]
 
 T = TypeVar("T")
 
@@ -127,12 +136,7 @@ def load(path: str | Path) -> Config:
     (0.02, 'GLM')
     """
     path = Path(path)
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); give an existing TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not a TOML file: {error}") from error
+    tables = read_tables(path)
     known = {field.name for field in dataclasses.fields(Config)}
     _refuse_unknown(tables, known, where=str(path))
     return Config(
@@ -144,6 +148,23 @@ def load(path: str | Path) -> Config:
             for name, table in _table(tables, "models", path).items()
         },
     )
+
+
+def read_tables(path: str | Path) -> dict[str, Any]:
+    """Everything in a TOML file, unchecked.
+
+    Raises
+    ------
+    ConfigError
+        When the file is missing or is not TOML.
+    """
+    path = Path(path)
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); give an existing TOML file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not a TOML file: {error}") from error
 
 
 def from_mapping(cls: type[T], values: Mapping[str, Any], *, where: str) -> T:

@@ -33,9 +33,7 @@ def simulated_session(run: Run, seed: int) -> tuple[xr.Dataset, str]:
 def track_session(run: Run, seed: int) -> tuple[xr.Dataset, str]:
     """The run epoch of `linear-track` in windows of 8 s, pauses included."""
     recording = nk.recording.linearize(nk.catalog.open("linear-track"), name="track_position", epoch="run")
-    data = nk.recording.windows(
-        recording, 0.1, length=8.0, epoch="run", behavior=["track_position"]
-    )
+    data = nk.recording.windows(recording, 0.1, length=8.0, epoch="run", behavior=["track_position"])
     data = data.isel(trial=slice(0, 20) if run.dry_run else slice(None))
     return data.isel(unit=(data["counts"].sum(("trial", "time")) >= 30).values), "track_position"
 
@@ -52,7 +50,14 @@ def few_labels(run: Run, of: str, seed: int) -> xr.Dataset:
     shared = {"covariates": (), **SIZES[of]}
     pretraining = {**shared, "steps": 3 if run.dry_run else 600, "dropout": 0.2}
     tuning = {**shared, "steps": 3 if run.dry_run else 150, "dropout": 0.2, "validation": 0.0}
-    key = {"of": of, "seed": seed, "pretraining": pretraining, "tuning": tuning, "labels": LABELS, "dry_run": run.dry_run}
+    key = {
+        "of": of,
+        "seed": seed,
+        "pretraining": pretraining,
+        "tuning": tuning,
+        "labels": LABELS,
+        "dry_run": run.dry_run,
+    }
 
     def make(checkpoints: Path) -> xr.Dataset:
         data, target = SESSIONS[of](run, seed)
@@ -110,16 +115,6 @@ def _lagged(data: xr.Dataset) -> np.ndarray:
 # ---- a recording beside other models ---------------------------------------------------------------------------------
 
 
-def track_laps(run: Run) -> xr.Dataset:
-    """Laps of at most 4 s, as in `analysis.compare_models`."""
-    recording = nk.recording.linearize(nk.catalog.open("linear-track"), name="track_position", epoch="run")
-    laps = nk.recording.laps(recording, epoch="run", max_duration=4.0)
-    data = nk.recording.bin_trials(
-        recording, 0.1, trials=laps.isel(interval=slice(0, 10 if run.dry_run else None)), behavior=["track_position"]
-    )
-    return data.isel(unit=(data["counts"].sum(("trial", "time")) >= 30).values)
-
-
 def models_of(run: Run, task: str) -> dict[str, nk.models.AbstractModel]:
     """What is compared, by task."""
     few = {"steps": 3} if run.dry_run else {}
@@ -128,8 +123,8 @@ def models_of(run: Run, task: str) -> dict[str, nk.models.AbstractModel]:
     if task == "forecast":
         return {
             "Neuroformer": nk.Neuroformer(**(FORECASTER | few)),
-            "GLM": nk.GLM(covariates=(target,), by="direction", past=0.5, coupling=True),
-            "GLM, place and own past": nk.GLM(covariates=(target,), by="direction", past=0.5),
+            "GLM": nk.GLM(covariates=(target,), past=0.5, coupling=True),
+            "GLM, own past only": nk.GLM(covariates=(target,), past=0.5),
             "MM-GPVAE": nk.MMGPVAE(neural=5, shared=0, behavior=0, **(latents | {"steps": 150} | few)),
             "mean rate": nk.MeanRate(),
         }
@@ -138,33 +133,31 @@ def models_of(run: Run, task: str) -> dict[str, nk.models.AbstractModel]:
         "naive Bayes": nk.NaiveBayesDecoder(target=target),
         "naive Bayes, random walk": nk.NaiveBayesDecoder(target=target, smoother="random-walk"),
         "MM-GPVAE": nk.MMGPVAE(
-            neural=2, shared=4, behavior=0, covariates=(target,), hidden=(40,), **(latents | {"steps": 400} | few)
+            neural=2,
+            shared=4,
+            behavior=0,
+            covariates=(target,),
+            hidden=(40,),
+            **(latents | {"steps": 400} | few),
         ),
         "ridge": nk.RidgeDecoder(target=target, past=0.5),
     }
 
 
 FORECASTER: dict[str, Any] = {
-    "window": 0.5,
+    "window": 0.3,
     "past": 0.5,
-    "covariates": ("track_position", "direction"),
+    "covariates": ("track_position",),
     "covariate_past": 0.2,
-    "embed": 32,
-    "dropout": 0.3,
-    "steps": 400,
-    "learning_rate": 2e-3,
-    "validation": 0.15,
+    "steps": 800,
 }
 DECODER: dict[str, Any] = {
     "window": 0.5,
     "past": 0.5,
     "covariates": (),
     "outputs": ("track_position",),
-    "embed": 32,
-    "dropout": 0.3,
-    "steps": 400,
-    "learning_rate": 2e-3,
-    "validation": 0.15,
+    "dropout": 0.2,
+    "steps": 500,
 }
 
 
@@ -173,7 +166,7 @@ def on_the_track(run: Run, task: str) -> xr.Dataset:
     chosen = {"forecast": FORECASTER, "decode": DECODER}[task]
 
     def make(checkpoints: Path) -> xr.Dataset:
-        data, models = track_laps(run), models_of(run, task)
+        (data, _), models = track_session(run, run.seed), models_of(run, task)
         gap = max(model.history() for model in models.values())
         more = {"target": "track_position", "metrics": ("median_error", "r2")} if task == "decode" else {}
         return nk.compare(

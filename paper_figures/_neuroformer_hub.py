@@ -61,34 +61,50 @@ def arm(run: Run, **changes: Any) -> dict[str, Any]:
     return made | ({"steps": 3} if run.dry_run else {})
 
 
-def _fitted(run: Run, name: str, seed: int, options: dict[str, Any], made: dict[str, Any], make: Any) -> xr.Dataset:
-    key = {"seed": seed, "options": options, "arm": made, "train": TRAIN_S, "test": TEST_S, "dry_run": run.dry_run}
+def _fitted(
+    run: Run, name: str, seed: int, options: dict[str, Any], made: dict[str, Any], make: Any
+) -> xr.Dataset:
+    key = {
+        "seed": seed,
+        "options": options,
+        "arm": made,
+        "train": TRAIN_S,
+        "test": TEST_S,
+        "dry_run": run.dry_run,
+    }
     return run.result(name, key, make)
 
 
 def reference(run: Run, seed: int, **options: Any) -> xr.Dataset:
     """One fit to one network, and all that is measured of it: nats, connectivity, what it generates."""
-    made = arm(run, covariates=("state",) if options.get("gate") else ())
+    gated = bool(options.get("gate"))
+    other = "inhibition" in options or "observed" in options
+    made = arm(run, covariates=("state",) if gated else (), **({"steps": 800} if other else {}))
 
     def make(checkpoints: Path) -> xr.Dataset:
         parts = halves(run, seed, **options)
         model = nk.Neuroformer(**made).fit(parts.train, seed=seed, progress=True, resume=checkpoints)
-        found = {
-            "neuroformer": float(model.log_likelihood(parts.test, task="forecast").sum()),
-            "homogeneous": homogeneous(parts.train, parts.test),
-            "glm": bernoulli_glm(parts.train, parts.test, gate="state" if options.get("gate") else None),
-            "oracle": oracle(parts),
-            "bins": parts.test.sizes["trial"] * parts.test.sizes["time"],
-            "seconds": model.history_.seconds,
-        }
-        out = xr.Dataset({k: ((), v) for k, v in found.items()})
-        if not options.get("gate"):
+        out = xr.Dataset({"seconds": ((), model.history_.seconds)})
+        if not other:
+            out = out.assign(_likelihoods(model, parts, gate="state" if gated else None))
+        if not gated:
             out = out.merge(_connectivity(run, model, parts))
         if not options:
             out = out.merge(_generation(model, parts, seed))
         return out
 
     return _fitted(run, "hub", seed, options, made, make)
+
+
+def _likelihoods(model: nk.Neuroformer, parts: Halves, *, gate: str | None) -> dict[str, float]:
+    """Nats of the test half under every model, and its bins."""
+    return {
+        "neuroformer": float(model.log_likelihood(parts.test, task="forecast").sum()),
+        "homogeneous": homogeneous(parts.train, parts.test),
+        "glm": bernoulli_glm(parts.train, parts.test, gate=gate),
+        "oracle": oracle(parts),
+        "bins": parts.test.sizes["trial"] * parts.test.sizes["time"],
+    }
 
 
 def _connectivity(run: Run, model: nk.Neuroformer, parts: Halves) -> xr.Dataset:
@@ -216,5 +232,3 @@ def modal(run: Run, seed: int, name: str) -> xr.Dataset:
         return xr.Dataset({k: ((), v) for k, v in found.items()})
 
     return _fitted(run, f"modal-{name}", seed, DRIVEN, made, make)
-
-

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from neurokit_snn.config import from_mapping
-from neurokit_snn.errors import ConfigError, ModelError
+from neurokit_snn.config import from_mapping, read_tables
+from neurokit_snn.errors import ModelError
 from neurokit_snn.models.neuroformer.spec import Dropout, Layers
 
 __all__ = ["PRESETS", "Config", "read_toml", "resolved"]
@@ -173,13 +172,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     ConfigError
         When the file is missing, is not TOML, or holds an unknown key or a value of the wrong type.
     """
-    path = Path(path)
-    try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); give an existing TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not a TOML file: {error}") from error
+    found = read_tables(path)
     preset = found.pop("preset", "small")
     by_place: dict[str, Any] = {name: found.pop(name) for name in ("layers", "dropout") if name in found}
     plain = from_mapping(Config, found, where=str(path))

@@ -17,7 +17,13 @@ from neurokit_snn.models.neuroformer.objective import after_each_token, targets
 from neurokit_snn.models.neuroformer.tokens import TINY
 from neurokit_snn.models.neuroformer.windows import Places, Source, places_of
 
-__all__ = ["attention_scores", "gradient_scores", "log_hazards", "network_connectivity", "perturbation_scores"]
+__all__ = [
+    "attention_scores",
+    "gradient_scores",
+    "log_hazards",
+    "network_connectivity",
+    "perturbation_scores",
+]
 
 ROWS = 256
 """Windows of one pass."""
@@ -130,7 +136,9 @@ def log_hazards(network: Network, batch: Batch, context: Context) -> Tensor:
     inside = batch.positions & (batch.id < spec.n_units) & (batch.dt == 0)
     after = after_each_token(network, batch, network(batch, context=context))
     units = torch.arange(spec.n_units)
-    place = (inside[:, None] & (batch.id[:, None] < units[:, None])).sum(-1)  # (row, unit): the last token before it
+    place = (inside[:, None] & (batch.id[:, None] < units[:, None])).sum(
+        -1
+    )  # (row, unit): the last token before it
     rows = torch.arange(len(batch))[:, None]
     own = after.unit[rows, place]  # (row, unit, unit)
     if after.units_here is not None:

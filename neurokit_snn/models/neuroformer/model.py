@@ -272,7 +272,9 @@ class Neuroformer(AbstractModel):
         who = "Neuroformer.fit"
         config = self._config()
         require_counts(data, who)
-        start = None if self.pretrained is None else _saved(self.pretrained, config.embed, who)
+        start = (
+            None if self.pretrained is None else _saved(self.pretrained, config.embed, self.bin_width_, who)
+        )
         known = () if start is None else (*start.inputs_, *start.outputs_)
         self.inputs_, self.outputs_ = modalities_for(data, config, known=known, who=who)
         source = self._source(data, who)
@@ -507,12 +509,16 @@ class Neuroformer(AbstractModel):
         self.history_ = History.from_dataset(state["history"])
 
 
-def _saved(path: str, embed: int, who: str) -> Neuroformer:
+def _saved(path: str, embed: int, bin_width: float, who: str) -> Neuroformer:
     found = artefact.load(path)
     if not isinstance(found, Neuroformer):
         raise ModelError(f"{who}: pretrained {path} holds {type(found).__name__}, not a Neuroformer")
     if found.spec_.embed != embed:
         raise ModelError(
             f"{who}: pretrained {path} has embed {found.spec_.embed}, this model embed {embed}; give the same"
+        )
+    if not np.isclose(found.bin_width_, bin_width, rtol=1e-9, atol=0.0):
+        raise ModelError(
+            f"{who}: pretrained {path} was fitted to bins of {found.bin_width_} s, the data have {bin_width} s; bin alike"
         )
     return found

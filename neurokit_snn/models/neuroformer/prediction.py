@@ -152,7 +152,9 @@ def _continued(
     going = torch.nonzero(~none & (prefix + 1 <= spec.max_tokens))[:, 0]
     steps = Steps(
         network,
-        Context([t[row[going]] for t in context.tokens], [t[row[going]] for t in context.known], context.bins),
+        Context(
+            [t[row[going]] for t in context.tokens], [t[row[going]] for t in context.known], context.bins
+        ),
         own=[(k[row[going]], v[row[going]]) for k, v in kept],
         seen=torch.arange(length) <= prefix[going, None],
     )

@@ -329,3 +329,10 @@ class TestPretrained:
         path = trained.save(tmp_path / "fit.nk")
         with pytest.raises(ModelError, match=r"fit\.nk.*embed 16.*embed 8"):
             tiny(pretrained=str(path), embed=8).fit(trials)
+
+    def test_other_bins(self, trials: xr.Dataset, trained: Neuroformer, tmp_path: Path) -> None:
+        """Weights know bins by their number: those of another width mean other times."""
+        path = trained.save(tmp_path / "fit.nk")
+        wider = trials.assign_attrs(bin_width=0.5)
+        with pytest.raises(ModelError, match=r"fit\.nk was fitted to bins of 0\.1 s, the data have 0\.5 s"):
+            tiny(pretrained=str(path)).fit(wider)

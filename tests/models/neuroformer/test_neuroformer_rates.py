@@ -68,7 +68,7 @@ RASTERS = np.array(list(itertools.product([0, 1], repeat=4))).reshape(16, 2, 2) 
 @pytest.mark.parametrize("lost", [False, True])
 def test_rates_are_expectations_over_all_rasters(make_network, tiny, monkeypatch, lost):
     """The rate in each bin is the sum, over all rasters that agree before the bin, of their probability."""
-    import neurokit_snn.models.neuroformer.prediction as prediction
+    from neurokit_snn.models.neuroformer import prediction
 
     monkeypatch.setattr(prediction, "CONTINUATIONS", 4000)
     network = make_network(tiny)
