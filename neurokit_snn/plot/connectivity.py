@@ -129,12 +129,16 @@ def _strongest_first(values: np.ndarray) -> np.ndarray:
 
 def _draw(ax: Axes, values: np.ndarray, words: str) -> None:
     from matplotlib import colormaps
+    from matplotlib.ticker import MaxNLocator
 
     known = values[np.isfinite(values)]
     most = float(np.abs(known).max(initial=0.0)) or 1.0
     signed = bool((known < 0).any())
     cmap = colormaps[SIGNED if signed else UNSIGNED].with_extremes(bad=NOTHING)
     drawn = ax.imshow(values, cmap=cmap, vmin=-most if signed else 0.0, vmax=most, interpolation="nearest")
-    ax.figure.colorbar(drawn, ax=ax, orientation="horizontal", label=words, shrink=0.85)
+    bar = ax.figure.colorbar(drawn, ax=ax, orientation="horizontal", label=words, shrink=0.85, format="%.2g")
+    bar.locator = MaxNLocator(3)
+    bar.update_ticks()
+    bar.ax.tick_params(labelsize=7)
     ax.tick_params(length=0, labelsize=7)
     ax.spines[:].set_visible(False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -58,6 +60,15 @@ def test_units_are_named_at_the_colour_bars(network):
     axes = plot.connectivity(network)
     bars = [one for one in axes[0].figure.axes if one not in list(axes)]
     assert [bar.get_xlabel() for bar in bars] == ["", "log rate"]
+
+
+def test_numbers_at_the_colour_bars_do_not_run_into_each_other(network):
+    axes = plot.connectivity(1e-4 * network)
+    axes[0].figure.canvas.draw()
+    for bar in [one for one in axes[0].figure.axes if one not in list(axes)]:
+        boxes = [tick.get_window_extent() for tick in bar.get_xticklabels()]
+        assert len(boxes) >= 2
+        assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
 
 
 def test_nan_is_grey_and_nothing_at_all_is_drawn_too(network):
