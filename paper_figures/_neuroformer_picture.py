@@ -10,8 +10,8 @@ import xarray as xr
 
 from neurokit_snn import plot
 from paper_figures._neuroformer_hub import reference
+from paper_figures._panels import joined, letters, points, silent
 from paper_figures.harness import Run
-from paper_figures.panels import joined, letters, points, silent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
