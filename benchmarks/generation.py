@@ -1,4 +1,4 @@
-"""Neuroformer: sampling with kept keys beside sampling without, a training of the preset "small", and cost by length of a modality.
+"""Neuroformer: sampling with kept keys beside none kept, a training of the preset "small", cost by length of a modality.
 
 python -m benchmarks.generation [--quick]
 
@@ -201,7 +201,9 @@ def small_fit(*, quick: bool) -> Result:
 def _line(case: str, seconds: float, *, slope: float | None, holds: bool) -> Result:
     target = SMALL_FIT_S if slope is None else STEEPEST
     rounded = None if slope is None else round(slope, 3)
-    found = Result("generation", case, round(seconds, 4), None, None, None, None, None, rounded, target, holds)
+    found = Result(
+        "generation", case, round(seconds, 4), None, None, None, None, None, rounded, target, holds
+    )
     print(json.dumps(asdict(found)), flush=True)
     return found
 

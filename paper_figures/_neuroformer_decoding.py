@@ -18,6 +18,7 @@ ARMS = ("pretrained", "scratch", "pca ridge")
 LABEL_SEEDS = {"small": 5, "paper": 10}
 LABELS = 0.05
 """Share of the training windows whose behaviour is known."""
+FOLDS = 3
 LAGS = 10
 """Bins of past that the linear decoder reads, as many as a window and its past state have."""
 
@@ -25,7 +26,7 @@ LAGS = 10
 def simulated_session(run: Run, seed: int) -> tuple[xr.Dataset, str]:
     """Units driven by a stimulus that is to be decoded, in windows of 4 s."""
     duration = 40.0 if run.dry_run else 320.0
-    tree = simulate(HubConfig(seed=seed, duration=duration, stimulus=1.0, stimulus_tau=0.5))
+    tree = simulate(HubConfig(seed=seed, duration=duration, stimulus=0.4, stimulus_tau=0.5))
     data = nk.recording.windows(tree, 0.02, length=4.0, start=0.0, stop=duration)
     return data, "stimulus"
 
@@ -48,7 +49,7 @@ SIZES: dict[str, dict[str, Any]] = {
 def few_labels(run: Run, of: str, seed: int) -> xr.Dataset:
     """Correlation of decoded with true behaviour on held-out windows, by arm; and what the labels were."""
     shared = {"covariates": (), **SIZES[of]}
-    pretraining = {**shared, "steps": 3 if run.dry_run else 600, "dropout": 0.2}
+    pretraining = {**shared, "steps": 3 if run.dry_run else 400, "dropout": 0.2}
     tuning = {**shared, "steps": 3 if run.dry_run else 150, "dropout": 0.2, "validation": 0.0}
     key = {
         "of": of,
@@ -67,7 +68,7 @@ def few_labels(run: Run, of: str, seed: int) -> xr.Dataset:
         path = checkpoints / "pretrained.nk"
         first.save(path, overwrite=True)
         arms = {
-            "pretrained": {"pretrained": str(path), "losses": (target,), "learning_rate": 1e-3},
+            "pretrained": {"pretrained": str(path), "losses": (target,), "learning_rate": 5e-4},
             "scratch": {},
         }
         found = {}
@@ -138,7 +139,7 @@ def models_of(run: Run, task: str) -> dict[str, nk.models.AbstractModel]:
             behavior=0,
             covariates=(target,),
             hidden=(40,),
-            **(latents | {"steps": 400} | few),
+            **(latents | {"steps": 200} | few),
         ),
         "ridge": nk.RidgeDecoder(target=target, past=0.5),
     }
@@ -149,7 +150,7 @@ FORECASTER: dict[str, Any] = {
     "past": 0.5,
     "covariates": ("track_position",),
     "covariate_past": 0.2,
-    "steps": 800,
+    "steps": 600,
 }
 DECODER: dict[str, Any] = {
     "window": 0.5,
@@ -157,12 +158,12 @@ DECODER: dict[str, Any] = {
     "covariates": (),
     "outputs": ("track_position",),
     "dropout": 0.2,
-    "steps": 500,
+    "steps": 400,
 }
 
 
 def on_the_track(run: Run, task: str) -> xr.Dataset:
-    """The comparison of a task: five blocked folds, three seeds."""
+    """The comparison of a task: blocked folds, three seeds."""
     chosen = {"forecast": FORECASTER, "decode": DECODER}[task]
 
     def make(checkpoints: Path) -> xr.Dataset:
@@ -173,7 +174,7 @@ def on_the_track(run: Run, task: str) -> xr.Dataset:
             models,
             data,
             task=task,
-            cv=nk.splits.blocked(data, folds=2 if run.dry_run else 5, gap=gap),
+            cv=nk.splits.blocked(data, folds=2 if run.dry_run else FOLDS, gap=gap),
             seeds=(0,) if run.dry_run else (0, 1, 2),
             baselines=False,
             cache=checkpoints / "cells",

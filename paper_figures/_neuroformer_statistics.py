@@ -37,7 +37,10 @@ def spike_errors(true: np.ndarray, made: np.ndarray) -> xr.Dataset:
             "fano_ratio": ((), float(np.nanmean(fano[0]) / np.nanmean(fano[1]))),
             "fano_ratio_population": ((), float(both[0][0] / both[1][0])),
             "isi_distance": ((), float(stats.ks_2samp(*intervals).statistic)),
-            "correlogram_error": ((), float(np.sqrt(((correlogram[0] - correlogram[1])[:, off] ** 2).mean()))),
+            "correlogram_error": (
+                (),
+                float(np.sqrt(((correlogram[0] - correlogram[1])[:, off] ** 2).mean())),
+            ),
             "correlogram_size": ((), float(np.sqrt((correlogram[1][:, off] ** 2).mean()))),
         }
     )

@@ -170,14 +170,13 @@ class Network(nn.Module):
         return {name: head(pooled) for name, head in self.output_heads.items()}
 
     def contrasted(self, hidden: Hidden, positions: Tensor) -> dict[str, Tensor]:
-        """Each modality ``(row, contrast)`` before fusion: mean over its tokens, projected, on the unit sphere."""
+        """Each modality ``(row, contrast)`` before fusion: mean over its tokens in the window, projected, on the unit sphere."""
         pooled = {"tokens": mean_over(hidden.cur, positions)}
         for entry, tokens, known in zip(
             self.spec.inputs, hidden.context.tokens[1:], hidden.context.known[1:], strict=True
         ):
-            own = known.clone()
-            own[:, 0] = False  # the null token says nothing of this row
-            pooled[entry.name] = mean_over(tokens, own)
+            inside = self.modalities[entry.name].bins >= 0  # neither the null token nor what was before
+            pooled[entry.name] = mean_over(tokens, known & inside)
         return {name: nn.functional.normalize(self.projection(x), dim=-1) for name, x in pooled.items()}
 
     # ---- one token at a time -----------------------------------------------------------------------------------
