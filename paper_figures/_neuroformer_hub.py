@@ -79,7 +79,7 @@ def reference(run: Run, seed: int, **options: Any) -> xr.Dataset:
     """One fit to one network, and all that is measured of it: nats, connectivity, what it generates."""
     gated = bool(options.get("gate"))
     other = "inhibition" in options or "observed" in options
-    made = arm(run, covariates=("state",) if gated else (), **({"steps": 500} if other else {}))
+    made = arm(run, covariates=("state",) if gated else ())
 
     def make(checkpoints: Path) -> xr.Dataset:
         parts = halves(run, seed, **options)
@@ -194,7 +194,7 @@ def _chain(x: np.ndarray, y: np.ndarray, x_test: np.ndarray, y_test: np.ndarray,
 
 GATED = {"gate": True, "hubs": 5, "gain": 2.2}
 """A network whose coupling a state gates; what a GLM without that interaction can miss is 4 to 5% of the NLL here."""
-DRIVEN = {"gate": True, "stimulus": 1.0, "stimulus_tau": 0.05}
+DRIVEN = {"gate": True, "gain": 1.2, "stimulus": 1.2, "stimulus_tau": 0.05}
 """A network with a hidden stimulus, too fast for the past to tell it, and a state that gates the coupling."""
 ARMS: dict[str, dict[str, Any]] = {
     "window": {"past": BIN, "covariates": ()},
@@ -204,7 +204,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "contrast": {"covariates": ("stimulus", "state"), "contrast": 64, "learn_temperature": True},
 }
 """Each adds to the one before: past state, a stimulus, a behaviour, contrast."""
-MODALITY = {"window": 0.05, "batch_size": 64, "steps": 500}
+MODALITY = {"window": 0.05, "batch_size": 64, "steps": 1200}
 """Longer windows than elsewhere: a few spikes say little of a stimulus."""
 RETRIEVED = 64
 """Windows among which the one that belongs to a stimulus is looked for."""
