@@ -92,7 +92,11 @@ def test_killed_at_random_moments(saver, first, folder, overwrite):
     old = first if overwrite else None
     times = [saver.run(str(reset(folder, old)), 2, overwrite).seconds for _ in range(3)]
     kills, written, values = 0, set(), set()
-    for i, delay in enumerate(np.random.default_rng(20).uniform(0, 1.2 * np.median(times), KILLS)):
+    delays = [
+        *np.random.default_rng(20).uniform(0, 1.2 * np.median(times), KILLS),
+        20 * max(times),
+    ]  # the last: none
+    for i, delay in enumerate(delays):
         outcome = saver.run(str(reset(folder, old)), 2, overwrite, kill_after=float(delay))
         assert outcome.error == ""
         kills += outcome.killed
