@@ -6,6 +6,8 @@ directions of a pair that fires together; the other two are effects on the log r
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -202,21 +204,8 @@ def perturbation_scores(network: Network, source: Source, places: Places) -> np.
         at = torch.arange(len(some))
         for unit in range(n):
             ids[at, length], bins[at, length] = unit, spec.past - 1
-            more = _with_past(some, ids, bins)
+            more = dataclasses.replace(some, past_id=ids, past_dt=bins)
             change = log_hazards(network, more, network.context(more)) - before
             total[:, unit] += change.double().sum(0).numpy()
         rows += len(some)
     return total / max(rows, 1)
-
-
-def _with_past(batch: Batch, ids: Tensor, bins: Tensor) -> Batch:
-    return Batch(
-        id=batch.id,
-        dt=batch.dt,
-        n_tokens=batch.n_tokens,
-        past_id=ids,
-        past_dt=bins,
-        allowed=batch.allowed,
-        inputs=batch.inputs,
-        outputs=batch.outputs,
-    )

@@ -169,7 +169,9 @@ def fitted(
     if config.epochs is not None:
         aside = grid_of(source.n_trials, source.n_bins, network.spec.window)
         steps = max(1, math.ceil(config.epochs * len(aside) / size))
-    tokens = steps * size * _tokens_a_window(source, places, network)
+    tokens = (
+        steps * size * (float(source.spikes(places, network.spec.window).mean()) + 1.0)
+    )  # and the end of each
     warmup = tokens / 20 if config.warmup_tokens is None else config.warmup_tokens
     valid = _informative(source, parts.valid, network, weights)
     valid = valid.take(np.unique(np.linspace(0, max(len(valid) - 1, 0), MOST).astype(int)[: len(valid)]))
@@ -201,18 +203,6 @@ def fitted(
 @functools.lru_cache(maxsize=4)
 def _order(seed: int, epoch: int, n_windows: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(n_windows)
-
-
-def _tokens_a_window(source: Source, places: Places, network: Network) -> float:
-    """Mean number of tokens of a window, its end counted."""
-    if source.stream is None:
-        return 1.0
-    first, last = places.start, places.start + network.spec.window
-    of = source.stream.first
-    n_spikes = (
-        of[places.trial, np.clip(last, 0, source.n_bins)] - of[places.trial, np.clip(first, 0, source.n_bins)]
-    )
-    return float(n_spikes.mean()) + 1.0
 
 
 def _loss_of(

@@ -109,9 +109,10 @@ class Source:
         """Most spikes in any of the windows."""
         if self.stream is None or not len(places):
             return 0
-        return int(self._spikes(places, length, offset).max())
+        return int(self.spikes(places, length, offset).max())
 
-    def _spikes(self, places: Places, length: int, offset: int) -> np.ndarray:
+    def spikes(self, places: Places, length: int, offset: int = 0) -> np.ndarray:
+        """How many spikes each window has, ``(window,)``, counted from so many bins after its start."""
         assert self.stream is not None
         first = np.clip(places.start + offset, 0, self.n_bins)
         last = np.clip(places.start + offset + length, 0, self.n_bins)
@@ -126,7 +127,7 @@ class Source:
         ModelError
             When a window has more spikes than the network has places, naming trial and bin.
         """
-        n_tokens = self._spikes(places, spec.window, 0)
+        n_tokens = self.spikes(places, spec.window)
         if n_tokens.max(initial=0) > spec.max_tokens:
             row = int(np.argmax(n_tokens > spec.max_tokens))
             raise ModelError(
@@ -203,7 +204,7 @@ class Source:
             nothing = np.zeros((len(places), 0), np.int64)
             return Past(*_with_start(nothing, nothing, spec))
         offset = -spec.past
-        most = int(self._spikes(places, spec.past, offset).max(initial=0))
+        most = int(self.spikes(places, spec.past, offset).max(initial=0))
         found = self.stream.windows(
             places.trial,
             places.start + offset,
