@@ -194,7 +194,7 @@ def _chain(x: np.ndarray, y: np.ndarray, x_test: np.ndarray, y_test: np.ndarray,
 
 GATED = {"gate": True, "hubs": 5, "gain": 2.2}
 """A network whose coupling a state gates; what a GLM without that interaction can miss is 4 to 5% of the NLL here."""
-DRIVEN = {"gate": True, "gain": 1.2, "stimulus": 1.5, "stimulus_tau": 0.05}
+DRIVEN = {"gate": True, "gain": 1.2, "stimulus": 2.0, "stimulus_tau": 0.05}
 """A network with a hidden stimulus, too fast for the past to tell it, and a state that gates the coupling."""
 ARMS: dict[str, dict[str, Any]] = {
     "window": {"past": BIN, "covariates": ()},

@@ -174,7 +174,7 @@ def fitted(
     )  # and the end of each
     warmup = tokens / 20 if config.warmup_tokens is None else config.warmup_tokens
     valid = _informative(source, parts.valid, network, weights)
-    valid = valid.take(np.unique(np.linspace(0, max(len(valid) - 1, 0), MOST).astype(int)[: len(valid)]))
+    valid = valid.take(np.linspace(0, max(len(valid) - 1, 0), min(MOST, len(valid))).astype(int))
     schedule = Schedule(
         steps=steps,
         learning_rate=config.learning_rate,
@@ -235,7 +235,7 @@ def residual_log_sd(network: Network, source: Source, parts: Parts) -> dict[str,
                 break
         else:
             raise ModelError(f"{source.who}: {entry.name} is known at the end of no window; give more of it")
-        known = known.take(np.unique(np.linspace(0, len(known) - 1, 4 * MOST).astype(int)))
+        known = known.take(np.linspace(0, len(known) - 1, min(4 * MOST, len(known))).astype(int))
         squares, number = 0.0, 0
         for first in range(0, len(known), MOST):
             batch = source.batch(known.take(slice(first, first + MOST)), network.spec)

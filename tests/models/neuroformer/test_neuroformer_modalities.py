@@ -206,7 +206,7 @@ def flickering(*, trials: int, seed: int, channel: bool = False) -> xr.Dataset:
 class TestFrames:
     """Stimuli as frames."""
 
-    OPTIONS = TINY | {"window": 0.1, "steps": 300, "dropout": 0.0, "frame_past": 0.1, "kernel": (2, 3, 3)}
+    OPTIONS = TINY | {"window": 0.1, "steps": 600, "dropout": 0.0, "frame_past": 0.1, "kernel": (2, 3, 3)}
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -225,7 +225,7 @@ class TestFrames:
         )
         asked = {"seen": (viewer, test), "unseen": (blind, test), "shuffled": (viewer, shuffled)}
         nll = {n: -float(m.log_likelihood(d, task="forecast").sum()) / n_bins for n, (m, d) in asked.items()}
-        assert nll["seen"] < 0.9 * nll["unseen"], nll
+        assert nll["seen"] < 0.85 * nll["unseen"], nll
         assert nll["shuffled"] > nll["unseen"], nll
 
     def test_later_frames_do_not_matter(self, viewer: Neuroformer) -> None:
