@@ -12,36 +12,45 @@ from sklearn.linear_model import RidgeCV
 
 import neurokit_snn as nk
 from paper_figures.harness import Run
-from simulations.hub_network import HubConfig, simulate
+from simulations.many_fields import FieldsConfig, simulate
 
 ARMS = ("pretrained", "scratch", "pca ridge")
 LABEL_SEEDS = {"small": 5, "paper": 10}
 LABELS = 0.05
 """Share of the training windows whose behaviour is known."""
 FOLDS = 3
+RUNNING = 10.0
+"""Speed from which the animal runs, px/s: about half of the time."""
 LAGS = 10
 """Bins of past that the linear decoder reads, as many as a window and its past state have."""
 
 
 def simulated_session(run: Run, seed: int) -> tuple[xr.Dataset, str]:
-    """Units driven by a stimulus that is to be decoded, in windows of 4 s."""
+    """Units with several fields each of a behaviour that is to be decoded, in windows of 4 s."""
     duration = 40.0 if run.dry_run else 320.0
-    tree = simulate(HubConfig(seed=seed, duration=duration, stimulus=0.4, stimulus_tau=0.5))
-    data = nk.recording.windows(tree, 0.02, length=4.0, start=0.0, stop=duration)
-    return data, "stimulus"
+    tree = simulate(FieldsConfig(seed=seed, duration=duration))
+    return nk.recording.windows(tree, 0.02, length=4.0, start=0.0, stop=duration), "x"
 
 
-def track_session(run: Run, seed: int) -> tuple[xr.Dataset, str]:
+def track_session(run: Run) -> xr.Dataset:
     """The run epoch of `linear-track` in windows of 8 s, pauses included."""
-    recording = nk.recording.linearize(nk.catalog.open("linear-track"), name="track_position", epoch="run")
-    data = nk.recording.windows(recording, 0.1, length=8.0, epoch="run", behavior=["track_position"])
+    tree = nk.recording.linearize(nk.catalog.open("linear-track"), name="track_position", epoch="run")
+    tree = nk.recording.speed(tree, position="track_position")
+    data = nk.recording.windows(tree, 0.1, length=8.0, epoch="run", behavior=["track_position", "speed"])
     data = data.isel(trial=slice(0, 20) if run.dry_run else slice(None))
-    return data.isel(unit=(data["counts"].sum(("trial", "time")) >= 30).values), "track_position"
+    return data.isel(unit=(data["counts"].sum(("trial", "time")) >= 30).values)
 
 
-SESSIONS: dict[str, Any] = {"simulated": simulated_session, "linear-track": track_session}
+def running_session(run: Run, _: int) -> tuple[xr.Dataset, str]:
+    """The same, its position known only while the animal runs: at rest the units need not tell where it is."""
+    data, target = track_session(run), "track_position"
+    runs = data["mask_behavior_speed"] & (data["behavior_speed"] >= RUNNING)
+    return data.assign({f"mask_behavior_{target}": data[f"mask_behavior_{target}"] & runs}), target
+
+
+SESSIONS: dict[str, Any] = {"simulated": simulated_session, "linear-track": running_session}
 SIZES: dict[str, dict[str, Any]] = {
-    "simulated": {"window": 0.1, "past": 0.1},
+    "simulated": {"window": 0.2, "past": 0.4},
     "linear-track": {"window": 0.5, "past": 0.5},
 }
 
@@ -49,7 +58,7 @@ SIZES: dict[str, dict[str, Any]] = {
 def few_labels(run: Run, of: str, seed: int) -> xr.Dataset:
     """Correlation of decoded with true behaviour on held-out windows, by arm; and what the labels were."""
     shared = {"covariates": (), **SIZES[of]}
-    pretraining = {**shared, "steps": 3 if run.dry_run else 400, "dropout": 0.2}
+    pretraining = {**shared, "steps": 3 if run.dry_run else 900, "dropout": 0.2}
     tuning = {**shared, "steps": 3 if run.dry_run else 150, "dropout": 0.2, "validation": 0.0}
     key = {
         "of": of,
@@ -62,7 +71,7 @@ def few_labels(run: Run, of: str, seed: int) -> xr.Dataset:
 
     def make(checkpoints: Path) -> xr.Dataset:
         data, target = SESSIONS[of](run, seed)
-        train, test = next(nk.splits.blocked(data, folds=5, gap=2.0).apply(data))
+        train, test = list(nk.splits.blocked(data, folds=5, gap=2.0).apply(data))[seed % 5]
         labelled = train.isel(trial=_labelled(train, target, seed))
         first = nk.Neuroformer(**pretraining).fit(train, seed=seed, progress=True, resume=checkpoints)
         path = checkpoints / "pretrained.nk"
@@ -84,9 +93,10 @@ def few_labels(run: Run, of: str, seed: int) -> xr.Dataset:
 
 
 def _labelled(train: xr.Dataset, target: str, seed: int) -> np.ndarray:
-    """Windows whose behaviour is known, drawn from those in which it is there and moves."""
-    values = train[f"behavior_{target}"].values
-    moves = np.flatnonzero(np.nanstd(values, axis=1) > 0.1 * np.nanstd(values))
+    """Windows whose behaviour is known, drawn from those in which it is there for a quarter at least."""
+    values = train[f"behavior_{target}"].where(train[f"mask_behavior_{target}"]).values
+    known = np.isfinite(values).sum(1) >= 0.25 * values.shape[1]
+    moves = np.flatnonzero(known)
     number = max(2, round(LABELS * train.sizes["trial"]))
     return np.sort(np.random.default_rng([seed, 7]).choice(moves, size=number, replace=False))
 
@@ -158,7 +168,7 @@ DECODER: dict[str, Any] = {
     "covariates": (),
     "outputs": ("track_position",),
     "dropout": 0.2,
-    "steps": 400,
+    "steps": 600,
 }
 
 
@@ -167,7 +177,8 @@ def on_the_track(run: Run, task: str) -> xr.Dataset:
     chosen = {"forecast": FORECASTER, "decode": DECODER}[task]
 
     def make(checkpoints: Path) -> xr.Dataset:
-        (data, _), models = track_session(run, run.seed), models_of(run, task)
+        data = running_session(run, run.seed)[0] if task == "decode" else track_session(run)
+        models = models_of(run, task)
         gap = max(model.history() for model in models.values())
         more = {"target": "track_position", "metrics": ("median_error", "r2")} if task == "decode" else {}
         return nk.compare(

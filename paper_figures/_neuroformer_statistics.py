@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 import xarray as xr
 from scipy import stats
 
@@ -69,23 +68,18 @@ def _correlogram(counts: np.ndarray) -> np.ndarray:
     )
 
 
-@torch.inference_mode()
 def retrieval(model: nk.Neuroformer, data: xr.Dataset, *, other: str, among: int, seed: int = 0) -> float:
     """Share of held-out windows whose spikes find their own stimulus among so many, by the contrasted features.
 
     Windows of one group are drawn from all of the data, so that neighbours are rarely among them; 1 / among is chance.
     """
-    from neurokit_snn.models.neuroformer.windows import grid_of
-
-    source = model._source(data, "retrieval")
-    places = grid_of(source.n_trials, source.n_bins, model.spec_.window)
+    features = model.contrasted(data).stack(row=("trial", "window"))
+    tokens, others = (features[name].transpose("row", "feature").values for name in ("tokens", other))
     rng = np.random.default_rng(seed)
     hits, asked = 0, 0
     for _ in range(60):
-        rows = np.sort(rng.choice(len(places), size=min(among, len(places)), replace=False))
-        batch = source.batch(places.take(rows), model.spec_)
-        found = model.network_.contrasted(model.network_(batch), batch.positions)
-        alike = found["tokens"] @ found[other].T
-        hits += int((alike.argmax(1) == torch.arange(len(rows))).sum())
+        rows = np.sort(rng.choice(len(tokens), size=min(among, len(tokens)), replace=False))
+        alike = tokens[rows] @ others[rows].T
+        hits += int((alike.argmax(1) == np.arange(len(rows))).sum())
         asked += len(rows)
     return hits / asked

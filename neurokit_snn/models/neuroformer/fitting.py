@@ -103,13 +103,10 @@ def _informative(source: Source, places: Places, network: Network, weights: Mapp
     outputs = [entry.name for entry in network.spec.outputs]
     if any(value > 0 for name, value in weights.items() if name not in outputs):
         return places
-    last = places.start + network.spec.window - 1
-    inside = (last >= 0) & (last < source.n_bins)
-    at = np.clip(last, 0, source.n_bins - 1)
     known = np.zeros(len(places), bool)
     for name in outputs:
         if weights[name] > 0:
-            known |= source.outputs[name][1][places.trial, at] & inside
+            known |= source.known_at_end(places, network.spec.window, name)
     return places.take(known)
 
 
@@ -228,9 +225,7 @@ def residual_log_sd(network: Network, source: Source, parts: Parts) -> dict[str,
     found: dict[str, np.ndarray] = {}
     for entry in (o for o in network.spec.outputs if o.kind == "gaussian"):
         for places in (parts.valid, parts.train):
-            known = _informative(
-                source, places, network, {o.name: float(o.name == entry.name) for o in network.spec.outputs}
-            )
+            known = places.take(source.known_at_end(places, network.spec.window, entry.name))
             if len(known) > 1:
                 break
         else:

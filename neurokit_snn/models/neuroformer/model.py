@@ -33,6 +33,7 @@ from neurokit_snn.models.neuroformer.network import Network
 from neurokit_snn.models.neuroformer.observation import BinaryWindows, SpikeWindows
 from neurokit_snn.models.neuroformer.prediction import (
     Mode,
+    contrasted,
     decoded,
     expected_counts,
     free_running,
@@ -478,10 +479,55 @@ class Neuroformer(AbstractModel):
         self._check_asked(data, "forecast")
         found = network_connectivity(self.network_, self._source(data, who), subsample=subsample, seed=seed)
         coords = {"target": self.units_, "source": self.units_}
-        made = {name: xr.DataArray(v, dims=("target", "source"), coords=coords) for name, v in found.items()}
+        units = {"attention": "1", "gradient": "nats", "perturbation": "nats"}
+        made = {
+            name: xr.DataArray(v, dims=("target", "source"), coords=coords, attrs={"units": units[name]})
+            for name, v in found.items()
+        }
         made["lagged_correlation"] = lagged_correlation(data, lags=self.spec_.past)
         made["glm"] = glm_couplings(data, past=self.spec_.past * self.bin_width_)
         return xr.Dataset(made)
+
+    def contrasted(self, data: xr.Dataset) -> xr.Dataset:
+        """Spikes and modalities of each window in the space in which they are contrasted, before they are fused.
+
+        Parameters
+        ----------
+        data
+            Binned dataset with the covariates of the model.
+
+        Returns
+        -------
+        Dataset, (trial, window, feature)
+            ``tokens`` and one variable for each modality, of unit length: the product of two over ``feature`` is their
+            likeness. Windows lie side by side from the start of each trial.
+
+        Raises
+        ------
+        ModelError
+            When the model was fitted without ``contrast``, or without a modality.
+
+        Examples
+        --------
+        >>> from neurokit_snn.testing.place_cells import place_cells
+        >>> data = place_cells()
+        >>> model = Neuroformer(covariates=("position",), contrast=8, steps=2).fit(data)
+        >>> made = model.contrasted(data)
+        >>> list(made), made["tokens"].dims
+        (['tokens', 'behavior_position'], ('trial', 'window', 'feature'))
+        """
+        who = "Neuroformer.contrasted"
+        self._check_asked(data, "forecast")
+        if not self.spec_.contrast or not self.spec_.inputs:
+            raise ModelError(
+                f"{who}: contrast is {self.spec_.contrast} with {len(self.spec_.inputs)} modalities; "
+                "fit with contrast and a covariate"
+            )
+        found = contrasted(self.network_, self._source(data, who))
+        dims = ("trial", "window", "feature")
+        return xr.Dataset(
+            {n: (dims, v, {"units": "1"}) for n, v in found.items()}, coords={"trial": data["trial"].values}
+        )
 
     # ---- state -------------------------------------------------------------------------------------------------
 

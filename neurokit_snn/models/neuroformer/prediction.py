@@ -18,7 +18,7 @@ from neurokit_snn.models.neuroformer.spec import Spec
 from neurokit_snn.models.neuroformer.tokens import NextToken, next_token
 from neurokit_snn.models.neuroformer.windows import Past, Places, Source, grid_of
 
-__all__ = ["Mode", "decoded", "expected_counts", "free_running", "window_log_prob"]
+__all__ = ["Mode", "contrasted", "decoded", "expected_counts", "free_running", "window_log_prob"]
 
 Mode = Literal["free-running", "teacher-forced"]
 ROWS = 512
@@ -62,6 +62,20 @@ def decoded(network: Network, source: Source) -> dict[str, np.ndarray]:
             parts[name].append(values)
     lead = (source.n_trials, source.n_bins, -1)
     return {name: torch.cat(found).double().numpy().reshape(lead) for name, found in parts.items()}
+
+
+@torch.inference_mode()
+def contrasted(network: Network, source: Source) -> dict[str, np.ndarray]:
+    """Features ``(trial, window, feature)`` of each contrasted modality, before they are fused, of unit length."""
+    parts: dict[str, list[Tensor]] = {}
+    for places in _chunks(grid_of(source.n_trials, source.n_bins, network.spec.window)):
+        batch = source.batch(places, network.spec)
+        for name, values in network.contrasted(network(batch), batch.positions).items():
+            parts.setdefault(name, []).append(values)
+    return {
+        name: torch.cat(found).numpy().reshape(source.n_trials, -1, found[0].shape[-1])
+        for name, found in parts.items()
+    }
 
 
 # ---- rates one bin ahead -------------------------------------------------------------------------------------------

@@ -143,6 +143,13 @@ class Source:
         found = self.mask[places.trial[:, None], np.clip(bins, 0, self.n_bins - 1)]
         return found & inside[..., None]
 
+    def known_at_end(self, places: Places, window: int, name: str) -> np.ndarray:
+        """Whether a predicted behaviour is known in the last bin of each window, ``(window,)``."""
+        last = places.start + window - 1
+        inside = (last >= 0) & (last < self.n_bins)
+        at = np.clip(last, 0, self.n_bins - 1)
+        return self.outputs[name][1][places.trial, at] & inside
+
     def batch(self, places: Places, spec: Spec, *, past: Past | None = None, spikes: bool = True) -> Batch:
         """Windows as tensors.
 

@@ -8,6 +8,7 @@ import xarray as xr
 
 pytest.importorskip("torch")
 
+from neurokit_snn.errors import ModelError
 from neurokit_snn.models.behavior_observations import Categorical, VonMises
 from neurokit_snn.models.neuroformer.model import Neuroformer
 from neurokit_snn.models.observations import Gaussian
@@ -290,3 +291,14 @@ class TestFrames:
         curve = model.history_.terms["contrast"]
         assert curve[-10:].mean() < curve[:5].mean()
         assert float(model.network_.log_temperature.detach().exp()) != pytest.approx(0.5, abs=1e-6)
+        found = model.contrasted(data)
+        assert list(found) == ["tokens", "stimulus_screen", "behavior_position"]
+        assert dict(found.sizes) == {"trial": 20, "window": 20, "feature": 8}
+        np.testing.assert_allclose((found["tokens"] ** 2).sum("feature"), 1.0, rtol=1e-5)
+        one = model.contrasted(data.isel(trial=[7]))
+        np.testing.assert_allclose(one["stimulus_screen"][0], found["stimulus_screen"][7], rtol=1e-4, atol=1e-5)
+
+    def test_nothing_contrasted(self, viewer: Neuroformer) -> None:
+        """Features of a model that was fitted without contrast are refused."""
+        with pytest.raises(ModelError, match=r"contrasted: contrast is 0 .*fit with contrast"):
+            viewer.contrasted(flickering(trials=4, seed=1))
