@@ -58,7 +58,7 @@ SIZES: dict[str, dict[str, Any]] = {
 def few_labels(run: Run, of: str, seed: int) -> xr.Dataset:
     """Correlation of decoded with true behaviour on held-out windows, by arm; and what the labels were."""
     shared = {"covariates": (), **SIZES[of]}
-    pretraining = {**shared, "steps": 3 if run.dry_run else 900, "dropout": 0.2}
+    pretraining = {**shared, "steps": 3 if run.dry_run else 700, "dropout": 0.2}
     tuning = {**shared, "steps": 3 if run.dry_run else 150, "dropout": 0.2, "validation": 0.0}
     key = {
         "of": of,

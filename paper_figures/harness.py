@@ -123,7 +123,8 @@ class Run:
         mark = hashlib.sha256(json.dumps(full, sort_keys=True).encode()).hexdigest()[:16]
         path = self.cache / self.figure / f"{name}-{mark}.nk"
         if path not in self._kept:
-            if not path.exists():
+            found = artefact.read_if_there(path, kind=KIND)
+            if found is None:
                 checkpoints = path.with_suffix(".checkpoints")
                 checkpoints.mkdir(parents=True, exist_ok=True)
                 began = time.perf_counter()
@@ -131,7 +132,8 @@ class Run:
                 artefact.write(path, kind=KIND, trees={"result": made}, config=full, overwrite=True)
                 shutil.rmtree(checkpoints, ignore_errors=True)
                 print(f"{path.stem}: {time.perf_counter() - began:.1f} s", file=sys.stderr, flush=True)
-            self._kept[path] = artefact.read(path, kind=KIND).dataset("result").load()
+                found = artefact.read(path, kind=KIND)
+            self._kept[path] = found.dataset("result").load()
         return self._kept[path]
 
     def judge(

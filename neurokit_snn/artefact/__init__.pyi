@@ -3,6 +3,7 @@ from .netcdf import read_tree as read_tree
 from .netcdf import write_tree as write_tree
 from .reader import Artefact as Artefact
 from .reader import read as read
+from .reader import read_if_there as read_if_there
 from .repair import Finding as Finding
 from .repair import doctor as doctor
 from .store import load as load

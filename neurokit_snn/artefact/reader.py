@@ -15,7 +15,7 @@ from neurokit_snn.artefact.names import leftovers
 from neurokit_snn.artefact.netcdf import read_tree
 from neurokit_snn.errors import ArtefactError
 
-__all__ = ["Artefact", "ReplacedError", "is_whole", "read", "recover"]
+__all__ = ["Artefact", "ReplacedError", "is_whole", "read", "read_if_there", "recover"]
 
 
 class ReplacedError(ArtefactError):
@@ -130,6 +130,22 @@ def read(path: str | os.PathLike[str], *, kind: str | None = None, lazy: bool = 
                 continue  # it was overwritten while we looked: look again
             raise
         return Artefact(target, contents, lazy, seen)
+
+
+def read_if_there(path: str | os.PathLike[str], *, kind: str) -> Artefact | None:
+    """As `read`, or None where there is none, nor one that an interrupted overwrite has put aside.
+
+    Raises
+    ------
+    ArtefactError
+        When something is there that is damaged, of another kind or written by a newer version.
+    """
+    try:
+        return read(path, kind=kind)
+    except ArtefactError:
+        if os.path.lexists(path):
+            raise
+        return None
 
 
 def _state(target: Path) -> tuple[int, int] | None:

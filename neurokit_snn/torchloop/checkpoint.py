@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from neurokit_snn import artefact
-from neurokit_snn.errors import ArtefactError, ModelError
+from neurokit_snn.errors import ModelError
 from neurokit_snn.torchloop.history import History
 
 __all__ = ["Checkpoint", "Stored"]
@@ -58,11 +58,8 @@ class Checkpoint:
         ModelError
             When it is of another training.
         """
-        try:
-            found = artefact.read(self.path, kind="checkpoint")
-        except ArtefactError:
-            if os.path.lexists(self.path):
-                raise
+        found = artefact.read_if_there(self.path, kind="checkpoint")
+        if found is None:
             return None
         if found.config.get("fingerprint") != self.fingerprint:
             raise ModelError(

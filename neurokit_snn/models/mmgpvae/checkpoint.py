@@ -47,9 +47,9 @@ class Checkpoint:
         ModelError
             When the checkpoint is of another fit.
         """
-        if not self.path.exists():
+        stored = artefact.read_if_there(self.path, kind="checkpoint")
+        if stored is None:
             return state, 0, np.zeros(0)
-        stored = artefact.read(self.path, kind="checkpoint")
         if stored.config["fingerprint"] != self.fingerprint:
             raise ModelError(
                 f"{self.path} is the checkpoint of a fit with other data, parameters or seed; give another path or remove it"

@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 
 from neurokit_snn.artefact import read_tree, write_tree
+from neurokit_snn.artefact.names import temporary
 from neurokit_snn.errors import ModelError
 from neurokit_snn.models.mmgpvae import training
 from neurokit_snn.models.mmgpvae.checkpoint import Checkpoint
@@ -184,6 +185,7 @@ def test_checkpoint_gives_back_what_it_was_given(tmp_path):
     Checkpoint(path, fingerprint="f").keep(state, 5, np.arange(5.0))  # the last write is too young
     assert not path.exists()
     Checkpoint(path, fingerprint="f").keep(state, 5, np.arange(5.0), last=True)
+    path.rename(temporary(path, "old"))  # as an overwrite that was interrupted leaves it
     back, steps, losses = Checkpoint(path, fingerprint="f").restored(fresh)
     np.testing.assert_array_equal(jax.random.key_data(back[0]), jax.random.key_data(state[0]))
     assert_same(back[1], state[1])

@@ -296,7 +296,9 @@ class TestFrames:
         assert dict(found.sizes) == {"trial": 20, "window": 20, "feature": 8}
         np.testing.assert_allclose((found["tokens"] ** 2).sum("feature"), 1.0, rtol=1e-5)
         one = model.contrasted(data.isel(trial=[7]))
-        np.testing.assert_allclose(one["stimulus_screen"][0], found["stimulus_screen"][7], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(
+            one["stimulus_screen"][0], found["stimulus_screen"][7], rtol=1e-4, atol=1e-5
+        )
 
     def test_nothing_contrasted(self, viewer: Neuroformer) -> None:
         """Features of a model that was fitted without contrast are refused."""
