@@ -197,9 +197,10 @@ def fuse(design: Design, neural: Factors, behavior: Factors) -> Factors:
     both = (p_one > 0) & (p_two > 0)
     mean, precision = 0.5 * (m_one + m_two), jnp.sqrt(jnp.where(both, p_one * p_two, 1.0))
     total = neural + behavior
-    eye = jnp.eye(design.shared, dtype=mean.dtype)
-    mixed = jnp.where(both[..., None], precision[..., None] * eye, total.precision[..., shared, shared])
+    # Rows and columns are scaled together: to shrink the diagonal alone would leave no precision matrix.
+    ratio = jnp.sqrt(jnp.where(both, precision / jnp.maximum(p_one + p_two, 1e-12), 1.0))
+    scale = jnp.ones_like(total.linear).at[..., shared].set(ratio)
     return Factors(
         total.linear.at[..., shared].set(jnp.where(both, precision * mean, total.linear[..., shared])),
-        total.precision.at[..., shared, shared].set(mixed),
+        scale[..., :, None] * total.precision * scale[..., None, :],
     )
