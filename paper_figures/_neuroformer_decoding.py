@@ -22,7 +22,7 @@ FOLDS = 3
 RUNNING = 10.0
 """Speed from which the animal runs, px/s: about half of the time."""
 LAGS = 10
-"""Bins of past that the linear decoder reads, as many as a window and its past state have."""
+"""Steps of past that the linear decoder reads; together they are a window and its past state."""
 
 
 def simulated_session(run: Run, seed: int) -> tuple[xr.Dataset, str]:
@@ -51,7 +51,7 @@ def running_session(run: Run, _: int) -> tuple[xr.Dataset, str]:
 SESSIONS: dict[str, Any] = {"simulated": simulated_session, "linear-track": running_session}
 SIZES: dict[str, dict[str, Any]] = {
     "simulated": {"window": 0.2, "past": 0.4},
-    "linear-track": {"window": 0.5, "past": 0.5},
+    "linear-track": {"window": 0.5, "past": 1.5},
 }
 
 
@@ -70,9 +70,7 @@ def few_labels(run: Run, of: str, seed: int) -> xr.Dataset:
     }
 
     def make(checkpoints: Path) -> xr.Dataset:
-        data, target = SESSIONS[of](run, seed)
-        train, test = list(nk.splits.blocked(data, folds=5, gap=2.0).apply(data))[seed % 5]
-        labelled = train.isel(trial=_labelled(train, target, seed))
+        train, labelled, test, target = _parts(run, of, seed)
         first = nk.Neuroformer(**pretraining).fit(train, seed=seed, progress=True, resume=checkpoints)
         path = checkpoints / "pretrained.nk"
         first.save(path, overwrite=True)
@@ -85,11 +83,23 @@ def few_labels(run: Run, of: str, seed: int) -> xr.Dataset:
             model = nk.Neuroformer(**(tuning | {"outputs": (target,)} | own)).fit(labelled, seed=seed)
             decoded = model.predict(test, task="decode", target=target)[f"behavior_{target}"]
             found[name] = _r(decoded.values, test, target)
-        found["pca ridge"] = _r(_pca_ridge(train, labelled, test, target), test, target)
         found["labelled windows"] = float(labelled.sizes["trial"])
         return xr.Dataset({name: ((), value) for name, value in found.items()})
 
-    return run.result("few", key, make)
+    def linear(_: Path) -> xr.Dataset:
+        train, labelled, test, target = _parts(run, of, seed)
+        bins = round((shared["window"] + shared["past"]) / train.attrs["bin_width"])
+        decoded = _pca_ridge(train, labelled, test, target, step=max(1, bins // LAGS))
+        return xr.Dataset({"pca ridge": ((), _r(decoded, test, target))})
+
+    return run.result("few", key, make).merge(run.result("few-ridge", key | {"lags": LAGS}, linear))
+
+
+def _parts(run: Run, of: str, seed: int) -> tuple[xr.Dataset, xr.Dataset, xr.Dataset, str]:
+    """Windows to learn from, those of them whose behaviour is known, windows of a block held out, and the behaviour."""
+    data, target = SESSIONS[of](run, seed)
+    train, test = list(nk.splits.blocked(data, folds=5, gap=2.0).apply(data))[seed % 5]
+    return train, train.isel(trial=_labelled(train, target, seed)), test, target
 
 
 def _labelled(train: xr.Dataset, target: str, seed: int) -> np.ndarray:
@@ -106,21 +116,26 @@ def _r(decoded: np.ndarray, test: xr.Dataset, target: str) -> float:
     return float(np.corrcoef(decoded[valid], test[f"behavior_{target}"].values[valid])[0, 1])
 
 
-def _pca_ridge(train: xr.Dataset, labelled: xr.Dataset, test: xr.Dataset, target: str) -> np.ndarray:
+def _pca_ridge(
+    train: xr.Dataset, labelled: xr.Dataset, test: xr.Dataset, target: str, *, step: int
+) -> np.ndarray:
     """Principal components of lagged counts of all training windows, ridge on those that are labelled."""
-    components = PCA(n_components=20, random_state=0).fit(_lagged(train))
+    components = PCA(n_components=20, random_state=0).fit(_lagged(train, step))
     valid = labelled[f"mask_behavior_{target}"].values.ravel()
-    x = components.transform(_lagged(labelled))[valid]
+    x = components.transform(_lagged(labelled, step))[valid]
     y = labelled[f"behavior_{target}"].values.ravel()[valid]
     model = RidgeCV(alphas=np.logspace(-2, 4, 13)).fit(x, y)
-    return np.asarray(model.predict(components.transform(_lagged(test)))).reshape(test.sizes["trial"], -1)
+    return np.asarray(model.predict(components.transform(_lagged(test, step)))).reshape(
+        test.sizes["trial"], -1
+    )
 
 
-def _lagged(data: xr.Dataset) -> np.ndarray:
-    counts = np.sqrt(data["counts"].values.astype(np.float64))
-    padded = np.pad(counts, ((0, 0), (LAGS - 1, 0), (0, 0)))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, LAGS, axis=1)  # (trial, time, unit, lag)
-    return windows.reshape(counts.shape[0] * counts.shape[1], -1)
+def _lagged(data: xr.Dataset, step: int) -> np.ndarray:
+    """Roots of the counts of the last `LAGS` stretches of so many bins, ``(trial and time, unit and lag)``."""
+    counts = np.pad(data["counts"].values, ((0, 0), (LAGS * step - 1, 0), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(counts, LAGS * step, axis=1)
+    made = windows.reshape(*windows.shape[:-1], LAGS, step).sum(-1)  # (trial, time, unit, lag)
+    return np.sqrt(made, dtype=np.float32).reshape(made.shape[0] * made.shape[1], -1)
 
 
 # ---- a recording beside other models ---------------------------------------------------------------------------------
