@@ -510,8 +510,8 @@ class Neuroformer(AbstractModel):
         Examples
         --------
         >>> from neurokit_snn.testing.place_cells import place_cells
-        >>> data = place_cells()
-        >>> model = Neuroformer(covariates=("position",), contrast=8, steps=2).fit(data)
+        >>> data = place_cells(trials=4)
+        >>> model = Neuroformer(covariates=("position",), contrast=8, window=0.2, past=0.2, embed=16, steps=2).fit(data)
         >>> made = model.contrasted(data)
         >>> list(made), made["tokens"].dims
         (['tokens', 'behavior_position'], ('trial', 'window', 'feature'))

@@ -19,6 +19,8 @@ from neurokit_snn.models.neuroformer.tokens import TINY, NextToken, next_token
 
 __all__ = ["Decoding", "Sampled", "Steps", "draw_unit", "intensity", "nucleus", "sample_windows"]
 
+LEAST_ROOM = 16
+"""Tokens that kept keys and values have room for at first."""
 ENOUGH = 0.7
 """Rows that have ended are carried along while at least this share of the rows goes on: taking them out copies the others."""
 
@@ -80,6 +82,7 @@ class Steps:
         blocks = len(network.state) + len(network.joint)
         self.own = [(nothing, nothing)] * blocks if own is None else own
         self.seen = torch.zeros(rows, 0, dtype=torch.bool, device=device) if seen is None else seen
+        self.length = self.own[0][0].shape[2]  # tokens that are there; the tensors have room for more
 
     def next(self, id: Tensor, dt: Tensor) -> tuple[Tensor, Tensor]:
         """Logits ``(row, 1, ...)`` after one more token ``(row,)`` of each row."""
@@ -87,23 +90,27 @@ class Steps:
         x = network.embedding(id[:, None], dt[:, None], self.seen.sum(1, keepdim=True))
         self.seen = torch.cat([self.seen, torch.ones_like(id, dtype=torch.bool)[:, None]], 1)
         mask = None if bool(self.seen.all()) else self.seen[:, None, None, :]
-        grown: list[KeysValues] = []
+        if self.length == self.own[0][0].shape[2]:
+            self.own = [(_roomier(k), _roomier(v)) for k, v in self.own]
+        self.length += 1
+        kept = iter(self.own)
 
         def itself(block: torch.nn.Module, x: Tensor) -> Tensor:
-            before, new = self.own[len(grown)], block.attention.keys(x)
-            grown.append((torch.cat([before[0], new[0]], 2), torch.cat([before[1], new[1]], 2)))
-            out: Tensor = block(x, grown[-1], mask=mask)
+            pair = next(kept)
+            for all_of_them, new in zip(pair, block.attention.keys(x), strict=True):
+                all_of_them[:, :, self.length - 1] = new[:, :, 0]
+            keys, values = (t[:, :, : self.length] for t in pair)
+            out: Tensor = block(x, (keys, values), mask=mask)
             return out
 
         for block in network.state:
             x = itself(block, x)
         masks = self.context.masks(dt[:, None])
         for blocks, keys, visible in zip(network.stages(), self.cross, masks, strict=True):
-            for block, kept in zip(blocks, keys, strict=True):
-                x = block(x, kept, mask=visible)
+            for block, pair in zip(blocks, keys, strict=True):
+                x = block(x, pair, mask=visible)
         for block in network.joint:
             x = itself(block, x)
-        self.own = grown
         return network.logits(x)
 
     def keep(self, rows: Tensor) -> None:
@@ -114,6 +121,12 @@ class Steps:
             [t[rows] for t in self.context.tokens], [k[rows] for k in self.context.known], self.context.bins
         )
         self.seen = self.seen[rows]
+
+
+def _roomier(x: Tensor) -> Tensor:
+    """The same with room for as many tokens again, ``(row, head, position, feature)``: copied seldom, not at each token."""
+    rows, heads, length, width = x.shape
+    return torch.cat([x, x.new_zeros(rows, heads, max(LEAST_ROOM, length), width)], 2)
 
 
 def intensity(next_one: NextToken) -> tuple[Tensor, Tensor]:
