@@ -104,11 +104,9 @@ def _parts(run: Run, of: str, seed: int) -> tuple[xr.Dataset, xr.Dataset, xr.Dat
 
 def _labelled(train: xr.Dataset, target: str, seed: int) -> np.ndarray:
     """Windows whose behaviour is known, drawn from those in which it is there for a quarter at least."""
-    values = train[f"behavior_{target}"].where(train[f"mask_behavior_{target}"]).values
-    known = np.isfinite(values).sum(1) >= 0.25 * values.shape[1]
-    moves = np.flatnonzero(known)
+    known = np.flatnonzero(train[f"mask_behavior_{target}"].values.mean(1) >= 0.25)
     number = max(2, round(LABELS * train.sizes["trial"]))
-    return np.sort(np.random.default_rng([seed, 7]).choice(moves, size=number, replace=False))
+    return np.sort(np.random.default_rng([seed, 7]).choice(known, size=number, replace=False))
 
 
 def _r(decoded: np.ndarray, test: xr.Dataset, target: str) -> float:

@@ -170,8 +170,7 @@ def fitted(
         steps * size * (float(source.spikes(places, network.spec.window).mean()) + 1.0)
     )  # and the end of each
     warmup = tokens / 20 if config.warmup_tokens is None else config.warmup_tokens
-    valid = _informative(source, parts.valid, network, weights)
-    valid = valid.take(np.linspace(0, max(len(valid) - 1, 0), min(MOST, len(valid))).astype(int))
+    valid = _informative(source, parts.valid, network, weights).spread(MOST)
     schedule = Schedule(
         steps=steps,
         learning_rate=config.learning_rate,
@@ -230,7 +229,7 @@ def residual_log_sd(network: Network, source: Source, parts: Parts) -> dict[str,
                 break
         else:
             raise ModelError(f"{source.who}: {entry.name} is known at the end of no window; give more of it")
-        known = known.take(np.linspace(0, len(known) - 1, min(4 * MOST, len(known))).astype(int))
+        known = known.spread(4 * MOST)
         squares, number = 0.0, 0
         for first in range(0, len(known), MOST):
             batch = source.batch(known.take(slice(first, first + MOST)), network.spec)

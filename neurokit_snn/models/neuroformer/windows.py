@@ -32,6 +32,10 @@ class Places:
         """Some of them."""
         return Places(self.trial[rows], self.start[rows])
 
+    def spread(self, most: int) -> Places:
+        """At most so many of them, evenly spread from the first to the last."""
+        return self.take(np.linspace(0, max(len(self) - 1, 0), min(most, len(self))).astype(int))
+
 
 def grid_of(n_trials: int, n_bins: int, window: int) -> Places:
     """Windows side by side from the start of each trial, trial by trial; the last one may stick out."""

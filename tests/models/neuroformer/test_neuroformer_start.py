@@ -13,6 +13,7 @@ pytest.importorskip("torch")
 import torch
 
 from neurokit_snn.models.neuroformer.model import Neuroformer
+from neurokit_snn.models.neuroformer.windows import Places
 from neurokit_snn.recording.tokens import joined
 from neurokit_snn.testing.place_cells import place_cells
 
@@ -181,3 +182,14 @@ class TestSessions:
         tuned = tiny(covariates=("position",), pretrained=path, steps=1).fit(later, seed=2)
         assert tuned.fresh_ == []
         assert tuned.units_.tolist() == [u for u in model.units_.tolist() if str(u).startswith("b/")]
+
+
+@pytest.mark.parametrize("number", [0, 1, 5, 100, 512, 513, 5000])
+def test_validation_windows_are_spread_over_all(number: int) -> None:
+    """All of them where they are few; else so many, from the first to the last, none twice."""
+    places = Places(np.zeros(number, int), np.arange(number))
+    found = places.spread(512).start
+    assert len(found) == min(512, number)
+    assert (np.diff(found) > 0).all()
+    if number:
+        assert (found[0], found[-1]) == (0, number - 1)
