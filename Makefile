@@ -40,8 +40,9 @@ lint: install ## style, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Most of what the fast tests of JAX models do is compile, which takes two thirds of the time without optimisation.
 test: install ## the fast tests and the examples in the docstrings
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' --doctest-modules tests neurokit_snn
+	JAX_DISABLE_MOST_OPTIMIZATIONS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' --doctest-modules tests neurokit_snn
 
 test-slow: install ## the rest of the tests
 	$(BIN)/python -m pytest -m slow tests

@@ -207,7 +207,7 @@ def flickering(*, trials: int, seed: int, channel: bool = False) -> xr.Dataset:
 class TestFrames:
     """Stimuli as frames."""
 
-    OPTIONS = TINY | {"window": 0.1, "steps": 600, "dropout": 0.0, "frame_past": 0.1, "kernel": (2, 3, 3)}
+    OPTIONS = TINY | {"window": 0.1, "steps": 150, "dropout": 0.0, "frame_past": 0.1, "kernel": (2, 3, 3)}
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -216,10 +216,14 @@ class TestFrames:
             flickering(trials=40, seed=0), seed=1
         )
 
-    def test_frames_inform(self, viewer: Neuroformer) -> None:
+    @pytest.mark.slow
+    def test_frames_inform(self) -> None:
         """With frames, spikes of other trials are likelier than without, by a good part of what there is to know."""
-        test = flickering(trials=10, seed=1)
-        blind = Neuroformer(covariates=(), **self.OPTIONS).fit(flickering(trials=40, seed=0), seed=1)
+        train, test = flickering(trials=40, seed=0), flickering(trials=10, seed=1)
+        viewer, blind = (
+            Neuroformer(covariates=read, **(self.OPTIONS | {"steps": 600})).fit(train, seed=1)
+            for read in (("stimulus_screen",), ())
+        )
         n_bins = int(test["mask"].any("unit").sum())
         shuffled = test.assign(
             stimulus_screen=test["stimulus_screen"].copy(data=test["stimulus_screen"].values[::-1])
