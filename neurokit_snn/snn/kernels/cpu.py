@@ -19,17 +19,27 @@ HARD, SOFT, NONE = 0, 1, 2
 
 
 @numba.njit(nogil=True, cache=True)
-def forward(x, v, i, a, beta, gain, theta, alpha, rho, jump, rest, reset, levels, current, adapts, h, s, low, high):
-    """Membranes before reset ``h`` and spikes ``s`` from inputs ``x``; states ``v, i, a`` are replaced by those at the end."""
+def forward(
+    x, v, i, a, beta, gain, theta, alpha, rho, jump, rest, mask, reset, levels, current, adapts, h, s, low, high
+):  # fmt: skip
+    """Membranes before reset ``h`` and spikes ``s`` from inputs ``x``; states ``v, i, a`` are replaced by those at the end.
+
+    ``mask (time, cell)`` is 0 at steps that are left out, or empty: nothing changes there, and ``h`` is the membrane as it was.
+    """
     v, i, a = v[low:high], i[low:high], a[low:high]
     beta, gain, theta, rest = beta[low:high], gain[low:high], theta[low:high], rest[low:high]
     alpha, rho, jump = alpha[low:high], rho[low:high], jump[low:high]
     n = high - low
     one, zero, half = x.dtype.type(1), x.dtype.type(0), x.dtype.type(0.5)
     most = x.dtype.type(levels)
+    masked = mask.shape[0] > 0
     limit = np.empty(n, x.dtype)
+    old = np.empty((3, n if masked else 0), x.dtype)
     for t in range(x.shape[0]):
         xt, ht, st = x[t, low:high], h[t, low:high], s[t, low:high]
+        if masked:
+            for k in range(n):
+                old[0, k], old[1, k], old[2, k] = v[k], i[k], a[k]
         if current:
             for k in range(n):
                 i[k] = alpha[k] * i[k] + xt[k]
@@ -61,6 +71,12 @@ def forward(x, v, i, a, beta, gain, theta, alpha, rho, jump, rest, reset, levels
         if adapts:
             for k in range(n):
                 a[k] = rho[k] * a[k] + st[k]
+        if masked:
+            mt = mask[t, low:high]
+            for k in range(n):
+                if mt[k] == 0:
+                    v[k], i[k], a[k] = old[0, k], old[1, k], old[2, k]
+                    ht[k], st[k] = old[0, k], zero
 
 
 @numba.njit(nogil=True, cache=True)
@@ -95,7 +111,7 @@ def _slope(u, out, code, width):
 
 @numba.njit(nogil=True, cache=True)
 def backward(
-    gs, gm, h, s, x, v0, i0, a0, beta, gain, theta, alpha, rho, jump, rest,
+    gs, gm, h, s, x, v0, i0, a0, beta, gain, theta, alpha, rho, jump, rest, mask,
     reset, levels, current, adapts, detach, code, width, learned,
     gx, gv, gi, ga, gbeta, ggain, gtheta, galpha, grho, gjump, low, high,
 ):  # fmt: skip
@@ -110,25 +126,33 @@ def backward(
     gv, gi, ga = gv[low:high], gi[low:high], ga[low:high]
     one, zero = x.dtype.type(1), x.dtype.type(0)
     most = x.dtype.type(levels)
+    masked = mask.shape[0] > 0
     before = np.empty((steps if adapts else 0, n), x.dtype)  # adaptation before each step
     if adapts:
         before[0] = a0[low:high]
         for t in range(1, steps):
             st = s[t - 1, low:high]
             for k in range(n):
-                before[t, k] = rho[k] * before[t - 1, k] + st[k]
+                on = not masked or mask[t - 1, low + k] != 0
+                before[t, k] = rho[k] * before[t - 1, k] + st[k] if on else before[t - 1, k]
     flows = current and learned
     filtered = np.empty((steps if flows else 0, n), x.dtype)  # current at each step
     if flows:
         for t in range(steps):
             xt = x[t, low:high]
             for k in range(n):
-                filtered[t, k] = alpha[k] * (filtered[t - 1, k] if t else i0[low + k]) + xt[k]
+                past = filtered[t - 1, k] if t else i0[low + k]
+                on = not masked or mask[t, low + k] != 0
+                filtered[t, k] = alpha[k] * past + xt[k] if on else past
     limit, u, slope = np.empty(n, x.dtype), np.empty(n, x.dtype), np.empty(n, x.dtype)
     dh, dl = np.empty(n, x.dtype), np.empty(n, x.dtype)
     told = ga if adapts else np.zeros(n, x.dtype)  # what a spike is told by the adaptation that it leaves
+    old = np.empty((3, n if masked else 0), x.dtype)
     for t in range(steps - 1, -1, -1):
         ht, st, gst, gxt = h[t, low:high], s[t, low:high], gs[t, low:high], gx[t, low:high]
+        if masked:
+            for k in range(n):
+                old[0, k], old[1, k], old[2, k] = gv[k], gi[k], ga[k]
         for k in range(n):
             limit[k] = theta[k]
         if adapts:
@@ -170,7 +194,7 @@ def backward(
                 dh[k] += gmt[k]
         if adapts:
             for k in range(n):
-                if learned:
+                if learned and (not masked or mask[t, low + k] != 0):
                     grho[low + k] += ga[k] * before[t, k]
                     gjump[low + k] += dl[k] * before[t, k]
                 ga[k] = rho[k] * ga[k] + jump[k] * dl[k]
@@ -183,6 +207,8 @@ def backward(
                 gxt[k] = gain[k] * dh[k]
         if learned:
             for k in range(n):
+                if masked and mask[t, low + k] == 0:
+                    continue
                 if t == 0:
                     past = v0[low + k]
                 elif reset == HARD:
@@ -202,3 +228,10 @@ def backward(
                 gi[k] *= alpha[k]
         for k in range(n):
             gv[k] = beta[k] * dh[k]
+        if masked:
+            for k in range(n):
+                if mask[t, low + k] == 0:
+                    gv[k], gi[k], ga[k] = old[0, k], old[1, k], old[2, k]
+                    gxt[k] = zero
+                    if gm.shape[0]:
+                        gv[k] += gm[t, low + k]

@@ -76,7 +76,7 @@ class _Round(torch.autograd.Function):
 
 
 def scan_reference(
-    x: Tensor, state: State, cell: Cell, scan: Scan, *, smooth: bool = False
+    x: Tensor, state: State, cell: Cell, scan: Scan, *, mask: Tensor | None = None, smooth: bool = False
 ) -> tuple[Tensor, Tensor, State]:
     """Run a layer over time.
 
@@ -86,6 +86,8 @@ def scan_reference(
         Inputs ``(time, cell)``.
     state, cell, scan
         State before the first step, parameters, and the rest.
+    mask
+        ``(time, cell)``, False at steps that are left out.
     smooth
         Put the primitive of the surrogate in place of the spike: for finite differences, never for a model.
 
@@ -98,7 +100,8 @@ def scan_reference(
     """
     v, i, a = state
     spikes, membranes = [], []
-    for xt in x.unbind(0):
+    for t, xt in enumerate(x.unbind(0)):
+        before = v, i, a
         i = cell.alpha * i + xt if scan.current else i
         h = cell.beta * v + cell.gain * (i if scan.current else xt)
         limit = cell.theta + cell.jump * a if scan.adapts else cell.theta
@@ -109,14 +112,18 @@ def scan_reference(
             u = h - limit
             s = scan.surrogate.primitive(u) if smooth else _Spike.apply(u, scan.surrogate)
         if scan.reset == "hard":
-            on = s.detach() if scan.detach else s
-            v = h * (1.0 - on) + cell.rest * on
+            fired = s.detach() if scan.detach else s
+            v = h * (1.0 - fired) + cell.rest * fired
         elif scan.reset == "soft":
             taken = limit * s
             v = h - (taken.detach() if scan.detach else taken)
         else:
             v = h
         a = cell.rho * a + s if scan.adapts else a
+        if mask is not None:
+            on = mask[t]
+            h, s = torch.where(on, h, before[0]), torch.where(on, s, 0.0)
+            v, i, a = (torch.where(on, new, old) for new, old in zip((v, i, a), before, strict=True))
         spikes.append(s)
         membranes.append(h)
     return torch.stack(spikes), torch.stack(membranes), State(v, i, a)

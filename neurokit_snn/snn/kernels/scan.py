@@ -27,7 +27,9 @@ STRETCH = 4096
 """Most cells of one stretch: what the inner loops hold stays in the cache."""
 
 
-def scan(x: Tensor, state: State, cell: Cell, how: Scan, *, fused: bool = True) -> tuple[Tensor, Tensor, State]:
+def scan(
+    x: Tensor, state: State, cell: Cell, how: Scan, *, mask: Tensor | None = None, fused: bool = True
+) -> tuple[Tensor, Tensor, State]:
     """Run a layer over time.
 
     Parameters
@@ -38,6 +40,8 @@ def scan(x: Tensor, state: State, cell: Cell, how: Scan, *, fused: bool = True) 
         Each part ``(cell,)``.
     how
         Reset, surrogate and so on.
+    mask
+        ``(time, cell)``, False at steps that are left out: the state stays as it is there, and nothing fires.
     fused
         Use the kernel of the device; without it, or where there is none, plain torch, which is differentiable twice.
 
@@ -53,11 +57,12 @@ def scan(x: Tensor, state: State, cell: Cell, how: Scan, *, fused: bool = True) 
     dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
     parts = [part.to(dtype) for part in (*state, *cell)]
     if not fused or x.device.type != "cpu" or x.numel() == 0:
-        s, h, after = scan_reference(x.to(dtype), State(*parts[:3]), Cell(*parts[3:]), how)
+        s, h, after = scan_reference(x.to(dtype), State(*parts[:3]), Cell(*parts[3:]), how, mask=mask)
         return s.to(x.dtype), h, after
     s, h, *last = _forward(
         x.to(dtype).contiguous(),
         *(part.contiguous() for part in parts),
+        x.new_empty((0, 0), dtype=torch.bool) if mask is None else mask.contiguous(),
         RESETS[how.reset],
         how.detach,
         how.surrogate.code,
@@ -85,6 +90,7 @@ def _forward(
     rho: Tensor,
     jump: Tensor,
     rest: Tensor,
+    mask: Tensor,
     reset: int,
     detach: bool,
     code: int,
@@ -95,7 +101,7 @@ def _forward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     h, s = torch.empty_like(x), torch.empty_like(x)
     last = [part.clone() for part in (v, i, a)]
-    arrays = [t.numpy() for t in (x, *last, beta, gain, theta, alpha, rho, jump, rest)]
+    arrays = [t.numpy() for t in (x, *last, beta, gain, theta, alpha, rho, jump, rest, mask)]
     out = (h.numpy(), s.numpy())
     _over_cells(
         lambda low, high: cpu.forward(*arrays, reset, levels, current, adapts, *out, low, high), *x.shape
@@ -128,6 +134,7 @@ def _backward(
     rho: Tensor,
     jump: Tensor,
     rest: Tensor,
+    mask: Tensor,
     reset: int,
     detach: bool,
     code: int,
@@ -140,7 +147,7 @@ def _backward(
     gx = torch.empty_like(h)
     states = [part.clone() for part in (gv, gi, ga)]
     parameters = [torch.zeros_like(v) for _ in range(6)]
-    given = [t.numpy() for t in (gs, gm, h, s, x, v, i, a, beta, gain, theta, alpha, rho, jump, rest)]
+    given = [t.numpy() for t in (gs, gm, h, s, x, v, i, a, beta, gain, theta, alpha, rho, jump, rest, mask)]
     made = [t.numpy() for t in (gx, *states, *parameters)]
     flags = (reset, levels, current, adapts, detach, code, width, learned)
     _over_cells(lambda low, high: cpu.backward(*given, *flags, *made, low, high), *h.shape)
@@ -157,9 +164,9 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None
     s, h, *_ = output
     ctx.set_materialize_grads(False)
     ctx.learned = any(ctx.needs_input_grad[4:10])
-    ctx.flags = rest[10:]
+    ctx.flags = rest[11:]
     # The inputs themselves are asked for by the gradients of parameters alone.
-    ctx.save_for_backward(h, s, x if ctx.learned else x.new_empty((0, 0)), *rest[:10])
+    ctx.save_for_backward(h, s, x if ctx.learned else x.new_empty((0, 0)), *rest[:11])
 
 
 def _differentiated(ctx: Any, gs: Any, gm: Any, gv: Any, gi: Any, ga: Any) -> tuple[Any, ...]:
@@ -178,7 +185,7 @@ def _differentiated(ctx: Any, gs: Any, gm: Any, gv: Any, gi: Any, ga: Any) -> tu
     )
     gx, gv, gi, ga, *parameters = found
     made = [g if ctx.learned else None for g in parameters]
-    return gx, gv, gi, ga, *made, None, *(None for _ in ctx.flags)
+    return gx, gv, gi, ga, *made, None, None, *(None for _ in ctx.flags)
 
 
 _forward.register_autograd(_differentiated, setup_context=_keep)
