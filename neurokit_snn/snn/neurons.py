@@ -343,3 +343,113 @@ class CurrentLIF(Neuron):
             "gain": 1.0 / self.tau if self.decay_input else 1.0,
             "alpha": 1.0 - 1.0 / self.tau_current,
         }
+
+
+@final
+class IntegerLIF(Neuron):
+    """LIF that sends integers in training and as many binary spikes at inference (Luo et al., ECCV 2024).
+
+    ``s = floor(h / threshold + 1/2)`` cut off at 0 and ``levels``; the slope is 1/threshold in between, 0 outside. A soft reset takes
+    ``threshold s`` away.
+
+    Parameters
+    ----------
+    tau
+        Membrane time constant, steps, at least 1; 1 has no memory.
+    levels
+        D, most spikes of a step.
+    decay_input
+        Whether the input is divided by ``tau``.
+    """
+
+    def __init__(
+        self, tau: float = 4.0 / 3.0, *, levels: int = 4, decay_input: bool = False, **fields: object
+    ) -> None:
+        super().__init__(**({"reset": "soft"} | fields))  # type: ignore[arg-type]
+        if self.reset == "hard":
+            raise ConfigError("IntegerLIF.reset is 'hard'; choose soft or none: a hard reset forgets how many spikes there were")
+        if not (isinstance(levels, int) and levels >= 2):
+            raise ConfigError(f"IntegerLIF.levels is {levels}; give a whole number, 2 or more")
+        self.tau, self.decay_input = self._above("tau", tau, 1.0, equal=True), decay_input
+        self.levels = levels
+
+    def parameters_of_cells(self) -> dict[str, Tensor | float]:
+        """See the base class."""
+        return {"beta": 1.0 - 1.0 / self.tau, "gain": 1.0 / self.tau if self.decay_input else 1.0}
+
+    def expanded(self, spikes: Tensor) -> Tensor:
+        """Integers as binary spikes of `levels` steps each.
+
+        Parameters
+        ----------
+        spikes
+            ``(time, ...)`` of whole numbers from 0 to ``levels``.
+
+        Returns
+        -------
+        Tensor, (time, level, ...)
+            Of 0 and 1; their sum over levels is the integer. They are those of a neuron with ``v = h + threshold/2``, no leak
+            and a soft reset.
+        """
+        level = torch.arange(self.levels, dtype=spikes.dtype, device=spikes.device)
+        return (spikes.unsqueeze(1) > level.view(-1, *[1] * (spikes.ndim - 1))).to(spikes.dtype)
+
+
+@final
+class LeakyIntegrator(Neuron):
+    """A membrane that never spikes: a readout. Calling it gives the membrane.
+
+    Parameters
+    ----------
+    tau
+        Time constant, steps, at least 1.
+    decay_input
+        Whether the input is divided by ``tau``.
+    """
+
+    def __init__(self, tau: float = 2.0, *, decay_input: bool = True, fused: bool = True) -> None:
+        super().__init__(reset="none", fused=fused)
+        self.tau, self.decay_input = self._above("tau", tau, 1.0, equal=True), decay_input
+
+    def forward(
+        self, x: Tensor, state: State | None = None, *, mask: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """The membrane ``(time, batch, ..., feature)`` and the state."""
+        _, membrane, after = self.run(x, state, mask=mask)
+        return membrane.to(x.dtype), after
+
+    def parameters_of_cells(self) -> dict[str, Tensor | float]:
+        """See the base class."""
+        return {"beta": 1.0 - 1.0 / self.tau, "gain": 1.0 / self.tau if self.decay_input else 1.0}
+
+
+@final
+class Recurrent(nn.Module):
+    """A layer whose spikes come back to it one step later through learned weights.
+
+    Parameters
+    ----------
+    neuron
+        What its neurons are.
+    features
+        How many.
+    """
+
+    def __init__(self, neuron: Neuron, features: int) -> None:
+        super().__init__()
+        self.neuron = neuron
+        self.back = nn.Linear(features, features, bias=False)
+        nn.init.orthogonal_(self.back.weight, gain=0.5)
+
+    def forward(
+        self, x: Tensor, state: tuple[State, Tensor] | None = None, *, mask: Tensor | None = None
+    ) -> tuple[Tensor, tuple[State, Tensor]]:
+        """Run over time; the state is that of the neurons and their last spikes."""
+        inner, last = (self.neuron.silent(x), torch.zeros_like(x[0])) if state is None else state
+        made = []
+        for t, xt in enumerate(x.unbind(0)):
+            now = None if mask is None else mask[t : t + 1]
+            s, inner = self.neuron((xt + self.back(last)).unsqueeze(0), inner, mask=now)
+            last = s[0] if mask is None else torch.where(mask[t, ..., None], s[0], last)
+            made.append(s[0])
+        return torch.stack(made), (inner, last)
