@@ -7,6 +7,7 @@ from . import models as models
 from . import plot as plot
 from . import recording as recording
 from . import report as report
+from . import snn as snn
 from . import testing as testing
 from . import torchloop as torchloop
 from .artefact import load as load

@@ -120,11 +120,11 @@ def backward(
     ``gv, gi, ga`` come in as gradients of the final states and go out as those of the initial ones. With ``learned`` 0 the
     gradients of parameters are left as they are.
     """
-    n, steps = high - low, x.shape[0]
+    n, steps = high - low, h.shape[0]
     beta, gain, theta, rest = beta[low:high], gain[low:high], theta[low:high], rest[low:high]
     alpha, rho, jump = alpha[low:high], rho[low:high], jump[low:high]
     gv, gi, ga = gv[low:high], gi[low:high], ga[low:high]
-    one, zero = x.dtype.type(1), x.dtype.type(0)
+    one, zero = h.dtype.type(1), h.dtype.type(0)
     most = x.dtype.type(levels)
     masked = mask.shape[0] > 0
     before = np.empty((steps if adapts else 0, n), x.dtype)  # adaptation before each step

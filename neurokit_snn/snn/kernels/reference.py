@@ -8,17 +8,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
+from neurokit_snn.snn.stateful import State
 from neurokit_snn.snn.surrogate import Surrogate
 
-__all__ = ["Cell", "Scan", "State", "scan_reference"]
-
-
-class State(NamedTuple):
-    """What a neuron layer carries from one step to the next, each ``(cell,)``."""
-
-    membrane: Tensor
-    current: Tensor
-    adaptation: Tensor
+__all__ = ["Cell", "Scan", "scan_reference"]
 
 
 class Cell(NamedTuple):

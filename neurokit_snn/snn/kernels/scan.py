@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from neurokit_snn.snn.kernels import cpu
-from neurokit_snn.snn.kernels.reference import Cell, Scan, State, scan_reference
+from neurokit_snn.snn.kernels.reference import Cell, Scan, scan_reference
+from neurokit_snn.snn.stateful import State
 
 __all__ = ["scan"]
 

@@ -1,0 +1,159 @@
+"""Networks: layers one after another, over time, with one explicit state."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+
+from neurokit_snn.errors import ModelError
+from neurokit_snn.snn.neuron import Neuron
+from neurokit_snn.snn.stateful import Stateful
+
+__all__ = ["Network", "Recurrent", "Residual"]
+
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+@final
+class Network(Stateful):
+    """Layers in a row; those of torch run once over all steps and trials together.
+
+    Parameters
+    ----------
+    layers
+        Modules of torch, which see ``(time * batch, ...)``, and layers with a state, which see ``(time, batch, ...)``. A
+        batch norm thus takes its statistics over trials and all steps that are run at once.
+
+    Raises
+    ------
+    ModelError
+        When a layer cannot take its input, or a weight or value is not finite: it names the layer.
+
+    Examples
+    --------
+    >>> from neurokit_snn.snn.neurons import LIF, LeakyIntegrator
+    >>> net = Network(nn.Linear(3, 8), LIF(), nn.Linear(8, 2), LeakyIntegrator())
+    >>> x = torch.rand(10, 4, 3)
+    >>> whole, _ = net(x)
+    >>> first, state = net(x[:6])
+    >>> second, state = net(x[6:], state)
+    >>> torch.allclose(whole, torch.cat([first, second]), atol=1e-6)
+    True
+    """
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        if not layers:
+            raise ModelError("Network: no layers; give at least one")
+        self.layers = nn.ModuleList(layers)
+
+    def forward(
+        self, x: Tensor, state: tuple[Any, ...] | None = None, *, mask: Tensor | None = None
+    ) -> tuple[Tensor, tuple[Any, ...]]:
+        """Run over time; the state has a part for each layer, None for those that have none."""
+        if x.ndim < 3:
+            raise ModelError(f"Network: the input has shape {tuple(x.shape)}; give (time, batch, ..., feature)")
+        if state is not None and len(state) != len(self.layers):
+            raise ModelError(
+                f"Network: the state has {len(state)} parts and there are {len(self.layers)} layers; "
+                "give what this network returned"
+            )
+        parts: list[Any] = []
+        for i, layer in enumerate(self.layers):
+            try:
+                if isinstance(layer, Stateful):
+                    x, part = layer(x, None if state is None else state[i], mask=mask)
+                else:
+                    x, part = _over_all(layer, x, mask), None
+            except (ModelError, RuntimeError) as error:
+                raise self._told(error, i) from error
+            parts.append(part)
+        return x, tuple(parts)
+
+    def _told(self, error: Exception, at: int) -> ModelError:
+        """The error with the layer's place; weights that are not finite are the cause wherever they are."""
+        for i, layer in enumerate(self.layers[: at + 1]):
+            for name, weight in layer.named_parameters():
+                bad = ~torch.isfinite(weight)
+                if bad.any():
+                    where = tuple(int(k) for k in bad.nonzero()[0])
+                    return ModelError(
+                        f"layer {i}: {type(layer).__name__}: {name}{list(where)} is {float(weight[where])}; "
+                        "lower the learning rate, or load sound weights"
+                    )
+        named = "" if isinstance(error, ModelError) else f"{type(self.layers[at]).__name__}: "
+        return ModelError(f"layer {at}: {named}{error}")
+
+
+def _over_all(layer: nn.Module, x: Tensor, mask: Tensor | None) -> Tensor:
+    """A layer without time on all steps and trials at once; norms see only the valid ones."""
+    flat = x.flatten(0, 1)
+    if mask is None or not isinstance(layer, NORMS):
+        y = layer(flat)
+    else:
+        valid = mask.flatten()
+        made = layer(flat[valid])
+        y = made.new_zeros(flat.shape[0], *made.shape[1:])
+        y[valid] = made
+    return y.unflatten(0, x.shape[:2])
+
+
+@final
+class Residual(Stateful):
+    """``x + body(x)``, or ``shortcut(x) + body(x)``.
+
+    Parameters
+    ----------
+    body
+        What is added.
+    shortcut
+        What the input goes through; None for nothing.
+    """
+
+    def __init__(self, body: Stateful, shortcut: Stateful | None = None) -> None:
+        super().__init__()
+        self.body, self.shortcut = body, shortcut
+
+    def forward(
+        self, x: Tensor, state: tuple[Any, Any] | None = None, *, mask: Tensor | None = None
+    ) -> tuple[Tensor, tuple[Any, Any]]:
+        """Run over time; the state is that of the body and that of the shortcut."""
+        inner, outer = (None, None) if state is None else state
+        y, inner = self.body(x, inner, mask=mask)
+        if self.shortcut is not None:
+            x, outer = self.shortcut(x, outer, mask=mask)
+        return x + y, (inner, outer)
+
+
+@final
+class Recurrent(Stateful):
+    """A layer whose spikes come back to it one step later through learned weights.
+
+    Parameters
+    ----------
+    neuron
+        What its neurons are.
+    features
+        How many.
+    """
+
+    def __init__(self, neuron: Neuron, features: int) -> None:
+        super().__init__()
+        self.neuron = neuron
+        self.back = nn.Linear(features, features, bias=False)
+        nn.init.orthogonal_(self.back.weight, gain=0.5)
+
+    def forward(
+        self, x: Tensor, state: tuple[Any, Tensor] | None = None, *, mask: Tensor | None = None
+    ) -> tuple[Tensor, tuple[Any, Tensor]]:
+        """Run over time; the state is that of the neurons and their last spikes."""
+        inner, last = (None, torch.zeros_like(x[0])) if state is None else state
+        made = []
+        for t, xt in enumerate(x.unbind(0)):
+            now = None if mask is None else mask[t : t + 1]
+            s, inner = self.neuron((xt + self.back(last)).unsqueeze(0), inner, mask=now)
+            last = s[0] if mask is None else torch.where(mask[t, ..., None], s[0], last)
+            made.append(s[0])
+        return torch.stack(made), (inner, last)
