@@ -46,9 +46,11 @@ def assert_same(actual: History, expected: History) -> None:
     """To the bit, but for the time."""
     for name in CURVES:
         np.testing.assert_array_equal(getattr(actual, name), getattr(expected, name), err_msg=name)
-    assert actual.terms.keys() == expected.terms.keys()
-    for name, values in expected.terms.items():
-        np.testing.assert_array_equal(actual.terms[name], values, err_msg=name)
+    for part in ("terms", "measures"):
+        found, wanted = getattr(actual, part), getattr(expected, part)
+        assert list(found) == list(wanted)
+        for name, values in wanted.items():
+            np.testing.assert_array_equal(found[name], values, err_msg=name)
 
 
 def same_weights(one: nn.Module, other: nn.Module) -> bool:
@@ -146,6 +148,67 @@ class TestGroups:
     def test_nothing_to_train(self) -> None:
         with pytest.raises(ModelError, match="Linear: no parameter has requires_grad"):
             parameter_groups(nn.Linear(2, 2).requires_grad_(False), 1.0)
+
+
+class TestRates:
+    """Parameters that learn faster or slower than the others."""
+
+    def test_groups_by_pattern(self) -> None:
+        module = target.small()
+        names = {id(parameter): name for name, parameter in module.named_parameters()}
+        groups = parameter_groups(module, 0.3, {"head.*": 10.0, "n*.bias": 0.5})
+        found = {
+            (group["factor"], group["weight_decay"]): {names[id(p)] for p in group["params"]}
+            for group in groups
+        }
+        assert found == {
+            (1.0, 0.3): {"hidden.weight", "number.weight", "never.weight"},
+            (1.0, 0.0): {"embedding.weight", "position", "norm.weight", "hidden.bias"},
+            (10.0, 0.3): {"head.weight"},
+            (0.5, 0.0): {"norm.bias", "number.bias", "never.bias"},
+        }
+
+    def test_a_step_is_so_much_longer(self) -> None:
+        """The first step of AdamW is the learning rate long, whatever the gradient."""
+
+        def moved(rates: dict[str, float] | None) -> dict[str, float]:
+            module = target.small()
+            before = {name: value.clone() for name, value in module.state_dict().items()}
+            schedule = Schedule(steps=1, learning_rate=1e-3, weight_decay=0.0)
+            history = train(module, target.batches, schedule, seed=0, rates=rates)
+            assert history.learning_rate.tolist() == [1e-3]
+            return {
+                name: float((value - before[name]).abs().max()) for name, value in module.state_dict().items()
+            }
+
+        plain, faster = moved(None), moved({"head.weight": 20.0, "norm.*": 0.1})
+        for name, step in plain.items():
+            factor = {"head.weight": 20.0, "norm.weight": 0.1, "norm.bias": 0.1}.get(name, 1.0)
+            assert faster[name] == pytest.approx(factor * step, rel=1e-3)
+        assert plain["head.weight"] > 0
+
+    def test_resumed(self, tmp_path: Path) -> None:
+        rates = {"head.*": 3.0, "*.bias": 0.3}
+        whole, history = target.run(rates=rates)
+        assert not same_weights(whole, target.run()[0])
+        with pytest.raises(KeyboardInterrupt):
+            target.run(tmp_path / "fit.nk", rates=rates, make=target.interrupted(11))
+        module, resumed = target.run(tmp_path / "fit.nk", rates=rates)
+        assert_same(resumed, history)
+        assert same_weights(module, whole)
+
+    @pytest.mark.parametrize(
+        ("rates", "told"),
+        [
+            ({"head.*": 0.0}, r"rates\['head\.\*'\] is 0\.0; give a factor above 0"),
+            ({"head.*": math.inf}, r"rates\['head\.\*'\] is inf"),
+            ({"hood.*": 2.0}, r"rates\['hood\.\*'\] matches no parameter; there are position, embedding"),
+            ({"head.*": 2.0, "*.weight": 3.0}, r"'\*\.weight' and 'head\.\*' both match head\.weight"),
+        ],
+    )
+    def test_refused(self, rates: dict[str, float], told: str) -> None:
+        with pytest.raises(ModelError, match=told):
+            target.run(rates=rates)
 
 
 def by_hand(steps: int) -> tuple[nn.Module, list[float], list[float]]:
@@ -328,6 +391,27 @@ class TestValidation:
         )
         assert again.number.item() == seen[3]
 
+    def test_what_is_measured_beside(self, tmp_path: Path) -> None:
+        """The first number decides; all are kept, through an interruption and in a data set."""
+
+        def validate(module: nn.Module) -> dict[str, float]:
+            loss = target.validate(module)
+            return {"loss": loss, "twice": 2.0 * loss, "one": 1}
+
+        _, plain = target.run()
+        _, history = target.run(validate=validate)
+        np.testing.assert_array_equal(history.validation, plain.validation)
+        assert plain.measures == {}
+        assert list(history.measures) == ["twice", "one"]
+        np.testing.assert_array_equal(history.measures["twice"], 2.0 * history.validation)
+        with pytest.raises(KeyboardInterrupt):
+            target.run(tmp_path / "fit.nk", validate=validate, make=target.interrupted(11))
+        _, resumed = target.run(tmp_path / "fit.nk", validate=validate)
+        assert_same(resumed, history)
+        assert_same(History.from_dataset(history.to_dataset()), history)
+        old = history.to_dataset().drop_vars(["measures", "measure"])
+        assert History.from_dataset(old).measures == {}
+
     def test_the_last_step_is_validated(self) -> None:
         module, seen = Numbers(), []
         validate = self.scripted([1.0, 2.0, 0.5], seen)
@@ -429,6 +513,7 @@ class TestResume:
             ({"fingerprint": "other data"}, {}),
             ({"seed": 4}, {}),
             ({"weights": {"number": 1.0}}, {}),
+            ({"rates": {"head.*": 2.0}}, {}),
             ({"schedule": dataclasses.replace(target.SCHEDULE, learning_rate=0.03)}, {}),
             ({}, {"width": 8}),
         ],

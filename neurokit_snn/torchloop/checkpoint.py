@@ -73,7 +73,8 @@ class Checkpoint:
         best = {name: value.clone() for name, value in _part(tensors, "best").items()}
         curves = {name: value.numpy().copy() for name, value in _part(tensors, "history").items()}
         terms = dict(zip(found.config["terms"], curves.pop("terms"), strict=True))
-        history = History(terms=terms, seconds=found.config["seconds"], **curves)
+        measures = dict(zip(found.config["measures"], curves.pop("measures"), strict=True))
+        history = History(terms=terms, measures=measures, seconds=found.config["seconds"], **curves)
         return Stored(history, best or None, found.config["scaler"])
 
     def write(
@@ -107,6 +108,7 @@ class Checkpoint:
                 "fingerprint": self.fingerprint,
                 "steps": len(history.loss),
                 "terms": list(history.terms),
+                "measures": list(history.measures),
                 "seconds": history.seconds,
                 "scaler": dict(scaler),
             },
@@ -121,10 +123,13 @@ def _part(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
 
 
 def _curves(history: History) -> dict[str, Tensor]:
-    """Curves of a history; its terms as one tensor, whose names are in the manifest."""
+    """Curves of a history; its terms and measures as one tensor each, whose names are in the manifest."""
     names = ("loss", "learning_rate", "tokens", "validation_step", "validation")
     terms = np.array(list(history.terms.values())).reshape(len(history.terms), len(history.loss))
-    curves = {name: getattr(history, name) for name in names} | {"terms": terms}
+    measures = np.array(list(history.measures.values())).reshape(
+        len(history.measures), len(history.validation)
+    )
+    curves = {name: getattr(history, name) for name in names} | {"terms": terms, "measures": measures}
     return {name: torch.from_numpy(values) for name, values in curves.items()}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import xarray as xr
@@ -28,6 +29,8 @@ class History:
         Steps done at each validation.
     validation : ndarray (validation,)
         What it gave; lower is better.
+    measures : dict of ndarray (validation,)
+        What else it gave, by name.
     seconds : float
         Time spent, that before an interruption included.
 
@@ -47,14 +50,17 @@ class History:
     tokens: np.ndarray
     validation_step: np.ndarray
     validation: np.ndarray
+    measures: dict[str, np.ndarray]
     seconds: float
 
     def to_dataset(self) -> xr.Dataset:
-        """All of it as ``loss``, ``learning_rate``, ``tokens (step)``, ``terms (term, step)``, ``validation``.
+        """All of it as ``loss``, ``learning_rate``, ``tokens (step)``, ``terms (term, step)``, ``validation``, ``measures``.
 
+        Of the last two ``validation (validation_step)`` decided, and ``measures (measure, validation_step)`` are the others.
         ``step`` and ``validation_step``, the coordinates, count from 1: steps that have been done.
         """
         terms = np.array(list(self.terms.values())).reshape(len(self.terms), len(self.loss))
+        measures = np.array(list(self.measures.values())).reshape(len(self.measures), len(self.validation))
         return xr.Dataset(
             {
                 "loss": ("step", self.loss),
@@ -62,10 +68,12 @@ class History:
                 "learning_rate": ("step", self.learning_rate),
                 "tokens": ("step", self.tokens),
                 "validation": ("validation_step", self.validation),
+                "measures": (("measure", "validation_step"), measures),
             },
             coords={
                 "step": np.arange(1, len(self.loss) + 1),
                 "term": np.array(list(self.terms), dtype=object),
+                "measure": np.array(list(self.measures), dtype=object),
                 "validation_step": self.validation_step,
             },
             attrs={"seconds": self.seconds},
@@ -73,7 +81,8 @@ class History:
 
     @classmethod
     def from_dataset(cls, data: xr.Dataset) -> History:
-        """What `to_dataset` made."""
+        """What `to_dataset` made; histories of version 0.1 have no measures."""
+        measures = data["measure"].values.tolist() if "measures" in data else []
         return cls(
             loss=data["loss"].values,
             terms={str(name): data["terms"].values[i] for i, name in enumerate(data["term"].values.tolist())},
@@ -81,6 +90,7 @@ class History:
             tokens=data["tokens"].values,
             validation_step=data["validation_step"].values,
             validation=data["validation"].values,
+            measures={str(name): data["measures"].values[i] for i, name in enumerate(measures)},
             seconds=float(data.attrs["seconds"]),
         )
 
@@ -95,8 +105,10 @@ class Records:
         self.tokens: list[int] = []
         self.validation_step: list[int] = []
         self.validation: list[float] = []
+        self.measures: dict[str, list[float]] = {}
         if history is not None:
             self.terms = {name: values.tolist() for name, values in history.terms.items()}
+            self.measures = {name: values.tolist() for name, values in history.measures.items()}
             for name in ("loss", "learning_rate", "tokens", "validation_step", "validation"):
                 setattr(self, name, getattr(history, name).tolist())
 
@@ -108,11 +120,13 @@ class Records:
         self.learning_rate.append(learning_rate)
         self.tokens.append(tokens)
 
-    def validated(self, value: float) -> bool:
+    def validated(self, value: float, measures: Mapping[str, float]) -> bool:
         """Note a validation after the last step; whether it is the best one so far."""
         best = not self.validation or value < min(self.validation)
         self.validation_step.append(len(self.loss))
         self.validation.append(value)
+        for name, measured in measures.items():
+            self.measures.setdefault(name, []).append(measured)
         return best
 
     @property
@@ -131,5 +145,6 @@ class Records:
             tokens=np.array(self.tokens, np.int64),
             validation_step=np.array(self.validation_step, np.int64),
             validation=np.array(self.validation, float),
+            measures={name: np.array(values, float) for name, values in self.measures.items()},
             seconds=seconds,
         )

@@ -23,7 +23,7 @@ from neurokit_snn.torchloop.schedule import Schedule
 __all__ = ["train"]
 
 Batches = Callable[[int, int, int], Any]
-Validate = Callable[[nn.Module], float]
+Validate = Callable[[nn.Module], float | Mapping[str, float]]
 
 
 def train(
@@ -33,6 +33,7 @@ def train(
     *,
     seed: int,
     weights: Mapping[str, float] | None = None,
+    rates: Mapping[str, float] | None = None,
     validate: Validate | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     fingerprint: str = "",
@@ -61,14 +62,19 @@ def train(
         Of what the module itself draws (dropout). Torch's own generators come back as they were.
     weights
         Of terms; 1 for a term that is not named.
+    rates
+        Factors of the learning rate for parameters whose dotted name matches a pattern of `fnmatch`, as
+        ``{"*.position": 100.0}``; 1 for all others.
     validate
         ``validate(module)``, in evaluation mode and without gradients, returns a number that is lower where the module
-        is better. Only the first process calls it. The weights of the best validation are those the module ends with.
+        is better; or a mapping, of which the first number decides and the others go into the history beside it. Only the
+        first process calls it. The weights of the best validation are those the module ends with.
     checkpoint
         Folder, ending in ``.nk``, of the artefact that keeps the state; where it exists the training goes on from it to
         the same answer. With another number of processes that is the same up to rounding and dropout.
     fingerprint
-        Of data and model. A checkpoint with another one, or another schedule, seed or weights, is refused.
+        Of data and model. A checkpoint with another one, or another schedule, seed, weights or rates, is
+        refused.
     progress
         Show a progress bar with the loss and tokens per second.
     description
@@ -110,7 +116,14 @@ def train(
             f"{who}: validate_every is {schedule.validate_every} and there is no validate; give one, or validate_every=0"
         )
     run = _Run(
-        module, batches, schedule, seed=seed, weights=dict(weights or {}), accelerator=accelerator, who=who
+        module,
+        batches,
+        schedule,
+        seed=seed,
+        weights=dict(weights or {}),
+        rates=dict(rates or {}),
+        accelerator=accelerator,
+        who=who,
     )
     keeper = None
     if checkpoint is not None:
@@ -130,19 +143,20 @@ class _Run:
         *,
         seed: int,
         weights: dict[str, float],
+        rates: dict[str, float],
         accelerator: str,
         who: str,
     ) -> None:
         self.fabric = started(schedule.precision, accelerator, who)
         self.world = self.fabric.world_size
         self.module, self.batches, self.schedule = module, batches, schedule
-        self.seed, self.weights, self.who = seed, weights, who
+        self.seed, self.weights, self.rates, self.who = seed, weights, rates, who
         self.mixed = schedule.precision.endswith("mixed")
         device = self.fabric.device
         # One call for all parameters; a scaler of gradients cannot have it.
         fused = True if device.type == "cpu" else None
         self.optimiser = torch.optim.AdamW(
-            parameter_groups(module, schedule.weight_decay),
+            parameter_groups(module, schedule.weight_decay, rates),
             lr=schedule.learning_rate,
             betas=schedule.betas,
             fused=fused,
@@ -188,7 +202,13 @@ class _Run:
         schedule = dataclasses.asdict(self.schedule)
         del schedule["checkpoint_every"]
         shapes = [(name, tuple(p.shape), p.requires_grad) for name, p in self.module.named_parameters()]
-        return {"schedule": schedule, "seed": self.seed, "weights": self.weights, "parameters": shapes}
+        return {
+            "schedule": schedule,
+            "seed": self.seed,
+            "weights": self.weights,
+            "rates": self.rates,
+            "parameters": shapes,
+        }
 
     @property
     def finished(self) -> bool:
@@ -223,7 +243,7 @@ class _Run:
         seen = int(tokens) + (self.records.tokens[-1] if self.records.tokens else 0)
         rate = self.schedule.rate(seen)
         for group in self.optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["factor"]
         self.stepper.step()
         means = {name: total / count if count else math.nan for name, (total, count) in found.items()}
         self.records.add(loss, means, learning_rate=rate, tokens=seen)
@@ -281,19 +301,22 @@ class _Run:
         done, every = len(self.records.loss), self.schedule.validate_every
         if validate is None or not every or (done % every and done < self.schedule.steps):
             return
-        value = 0.0
+        found: dict[str, float] = {}
         if self.fabric.is_global_zero:
             seed_step(self.fabric.device, self.seed, done, self.world)
             self.module.eval()
             with torch.no_grad(), self.fabric.autocast():
-                value = float(validate(self.module))
+                given = validate(self.module)
+            found = dict(given) if isinstance(given, Mapping) else {"validation": float(given)}
             self.module.train()
-        (value,) = self._over_processes([value], "sum")
+        deciding, *others = found or [""]
+        (value,) = self._over_processes([float(found.get(deciding, 0.0))], "sum")
         if math.isnan(value):
             raise ModelError(
                 f"{self.who}: validation after {done} steps gave NaN; look for empty or extreme validation data"
             )
-        if self.records.validated(value):
+        # The other processes decide by the same number; what is measured beside it only the first one keeps.
+        if self.records.validated(value, {name: float(found[name]) for name in others}):
             self.best = {name: kept.detach().clone() for name, kept in self.module.state_dict().items()}
 
     def _keep(self, keeper: Checkpoint | None) -> None:
