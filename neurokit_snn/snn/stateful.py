@@ -25,6 +25,9 @@ class Stateful(nn.Module, abc.ABC):
     Running a sequence at once, or in pieces with the state handed on, gives the same.
     """
 
+    needs_sequence: bool = False
+    """Whether its gradients go to the inputs of earlier steps, so that a rule which learns step by step loses them."""
+
     @abc.abstractmethod
     def forward(self, x: Tensor, state: Any = None, *, mask: Tensor | None = None) -> tuple[Tensor, Any]:
         """Run over time.
