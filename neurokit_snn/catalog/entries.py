@@ -12,6 +12,8 @@ NELPY = f"{GITHUB}/nelpy/example-data/099548c0608ffaa92933c66346c0d96f05a18622/l
 SEQNMF = f"{GITHUB}/FeeLab/seqNMF/229b9b19ac3a34b8378945ec7f9e331e004bb777"
 PPSEQ = f"{GITHUB}/lindermanlab/PPSeq.jl/e89078ccd100be5ddaf7b0ece014b98926f2a40b"
 CHAR_RNN = f"{GITHUB}/karpathy/char-rnn/6f9487a6fe5b420b7ca9afb0d7c078e37c1d1b4e/data/tinyshakespeare"
+FSDD = "https://codeload.github.com/Jakobovski/free-spoken-digit-dataset/zip/26eb9aaf76e81b692f806f9140c2d2777410d7a1"
+NMNIST = "https://codeload.github.com/bamsumit/slayerPytorch/zip/01beeeb6a181546d6c6830382ce6086bfc587836"
 MNIST_PNGS = "https://codeload.github.com/rasbt/mnist-pngs/zip/d26bd33bf1e454dd15bd4fe8b8ba64c76308f91c"
 
 
@@ -43,7 +45,8 @@ class Entry:
     name, title
         What it is called, and one line about it.
     kind
-        ``recording`` (a DataTree in the schema of recordings), ``images`` or ``text`` (a Dataset).
+        ``recording`` (a DataTree in the schema of recordings), ``images``, ``audio`` (ragged clips in the layout of
+        `neurokit_snn.io.audio_clips`) or ``text`` (a Dataset).
     licence, citation
         Of the data.
     prepared
@@ -60,7 +63,7 @@ class Entry:
 
     name: str
     title: str
-    kind: Literal["recording", "images", "text"]
+    kind: Literal["recording", "images", "audio", "text"]
     licence: str
     citation: str = dataclasses.field(repr=False)
     read: str | None = dataclasses.field(default=None, repr=False)
@@ -140,6 +143,38 @@ ENTRIES: dict[str, Entry] = {
             ),
             read_origin=f"{_HERE}.mnist:read_origin",
             origin=(DataFile(path="mnist/mnist-pngs.zip", sha256=None, url=MNIST_PNGS),),
+        ),
+        Entry(
+            name="fsdd",
+            title="Spoken digits: 3,000 clips of six speakers, each digit said 50 times, at 8 kHz",
+            kind="audio",
+            licence="CC BY-SA 4.0",
+            citation="Jackson, Z., et al., Free Spoken Digit Dataset, Zenodo (2018), doi:10.5281/zenodo.1342401",
+            read=f"{_HERE}.fsdd:read_prepared",
+            prepared=(
+                DataFile(
+                    path="fsdd/fsdd.npz",
+                    sha256="9ebe44f71d7432b862973be3acf945684fb38ea051f34a7cba6b32be52ac4d98",
+                ),
+            ),
+            read_origin=f"{_HERE}.fsdd:read_origin",
+            origin=(DataFile(path="fsdd/free-spoken-digit-dataset.zip", sha256=None, url=FSDD),),
+        ),
+        Entry(
+            name="nmnist",
+            title="Digits before an event camera that moves: 1,000 training and 100 test recordings of 0.3 s, 34 x 34 pixels",
+            kind="recording",
+            licence="CC BY-SA 4.0",
+            citation="Orchard, Jayawant, Cohen, Thakor, Front. Neurosci. 9:437 (2015)",
+            read=f"{_HERE}.nmnist:read_prepared",
+            prepared=(
+                DataFile(
+                    path="nmnist_small/nmnist_small.npz",
+                    sha256="9e46e81cef5fd034ce6c411f002ecc9fb6ed438dad323d10d0893d9ffd2d14ba",
+                ),
+            ),
+            read_origin=f"{_HERE}.nmnist:read_origin",
+            origin=(DataFile(path="nmnist_small/slayerPytorch.zip", sha256=None, url=NMNIST),),
         ),
         Entry(
             name="tinyshakespeare",

@@ -1,3 +1,6 @@
+from .audio import audio_clips as audio_clips
+from .audio import mel_filters as mel_filters
+from .audio import mel_spikes as mel_spikes
 from .deeplabcut import read_deeplabcut as read_deeplabcut
 from .dispatch import read as read
 from .dispatch import write as write
@@ -7,11 +10,13 @@ from .neo import from_neo as from_neo
 from .neo import to_neo as to_neo
 from .netcdf import read_netcdf as read_netcdf
 from .netcdf import write_netcdf as write_netcdf
+from .nmnist import read_nmnist as read_nmnist
 from .nwb import read_nwb as read_nwb
 from .nwb import write_nwb as write_nwb
 from .phy import read_phy as read_phy
 from .pynapple import from_pynapple as from_pynapple
 from .pynapple import to_pynapple as to_pynapple
+from .shd import read_shd as read_shd
 from .sleap import read_sleap as read_sleap
 from .spikeinterface import from_spikeinterface as from_spikeinterface
 from .suite2p import read_suite2p as read_suite2p

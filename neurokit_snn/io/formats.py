@@ -115,6 +115,14 @@ def _is_sleap(path: Path) -> bool:
     return _hdf5(path, names=("tracks", "node_names"))
 
 
+def _is_shd(path: Path) -> bool:
+    return _hdf5(path, names=("spikes/times", "spikes/units", "labels"))
+
+
+def _is_nmnist(folder: Path) -> bool:
+    return next(folder.glob("[0-9]/*.bin"), None) is not None
+
+
 def _never(path: Path) -> bool:
     return False
 
@@ -194,6 +202,26 @@ FORMATS: tuple[Format, ...] = (
         writer=None,
         recognises=_is_sleap,
         holds={"behavior": "read"},
+    ),
+    Format(
+        name="shd",
+        title="SHD/SSC",
+        suffixes=(".h5", ".hdf5"),
+        place="file",
+        reader="shd:read_shd",
+        writer=None,
+        recognises=_is_shd,
+        holds={"units": "read", "spikes": "read", "trials": "read"},
+    ),
+    Format(
+        name="nmnist",
+        title="N-MNIST",
+        suffixes=(),
+        place="folder",
+        reader="nmnist:read_nmnist",
+        writer=None,
+        recognises=_is_nmnist,
+        holds={"stimulus": "read", "trials": "read"},
     ),
     Format(
         name="neo",

@@ -47,7 +47,7 @@ def test_content_is_recognised_under_any_other_name(suffix, tree, tmp_path):
     [
         (".nc", ".nwb", r"its name says NWB, its content is netCDF4; rename it or pass format='netcdf'"),
         (".nwb", ".nc", r"its name says netCDF4, its content is NWB; rename it or pass format='nwb'"),
-        (".nc", ".h5", "its name says DeepLabCut or SLEAP analysis, its content is netCDF4"),
+        (".nc", ".h5", "its name says DeepLabCut or SLEAP analysis or SHD/SSC, its content is netCDF4"),
         (".zarr", ".nwb", "its name says NWB, its content is Zarr"),
     ],
 )
