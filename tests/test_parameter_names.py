@@ -44,6 +44,7 @@ ALLOWED: dict[frozenset[str], str] = {
     frozenset(("block", "blocks")): "seconds to resample together; the statistics of such blocks in a metric",
     frozenset(("null", "nulls")): "the values of a null statistic; how many a comparison makes",
     frozenset(("other", "others")): "the model on the other axis; behaviour of the other sessions",
+    frozenset(("rate", "rates")): "expected counts of a bin; factors of the learning rate by parameter",
     frozenset(("state", "states")): "of a file that the doctor found; number of latent states, as PSID says",
     frozenset(
         ("statistic", "statistics")

@@ -1,3 +1,11 @@
+from .delayed_network import delayed_network as delayed_network
+from .delayed_network import published_network as published_network
+from .delays.layer import Delays as Delays
+from .delays.rounding import SoftAndRounded as SoftAndRounded
+from .delays.rounding import freeze_delays as freeze_delays
+from .delays.rounding import soft_and_rounded as soft_and_rounded
+from .delays.rounding import soft_delays as soft_delays
+from .dropout import SharedDropout as SharedDropout
 from .network import Network as Network
 from .network import Recurrent as Recurrent
 from .network import Residual as Residual
@@ -18,3 +26,10 @@ from .surrogate import Sigmoid as Sigmoid
 from .surrogate import StraightThrough as StraightThrough
 from .surrogate import Surrogate as Surrogate
 from .surrogate import Triangle as Triangle
+from .training import BPTT as BPTT
+from .training import OTTT as OTTT
+from .training import SLTT as SLTT
+from .training import Classifier as Classifier
+from .training import Regressor as Regressor
+from .training import Rule as Rule
+from .training import TruncatedBPTT as TruncatedBPTT
