@@ -1,0 +1,1 @@
+"""Layers whose synapses have delays that are learned: kernels over lags, the layer, and what it is after rounding."""
