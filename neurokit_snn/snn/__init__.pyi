@@ -17,6 +17,7 @@ from .neurons import CurrentLIF as CurrentLIF
 from .neurons import IntegerLIF as IntegerLIF
 from .neurons import LeakyIntegrator as LeakyIntegrator
 from .neurons import ParametricLIF as ParametricLIF
+from .resnet import spiking_resnet as spiking_resnet
 from .stateful import State as State
 from .stateful import Stateful as Stateful
 from .surrogate import ATan as ATan
