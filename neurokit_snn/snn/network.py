@@ -76,6 +76,7 @@ class Network(Stateful):
         """The error with the layer's place; weights that are not finite are the cause wherever they are."""
         for i, layer in enumerate(self.layers[: at + 1]):
             for name, weight in layer.named_parameters():
+                weight = weight.detach()
                 bad = ~torch.isfinite(weight)
                 if bad.any():
                     where = tuple(int(k) for k in bad.nonzero()[0])
