@@ -67,14 +67,14 @@ def soft_delays(network: nn.Module) -> Iterator[None]:
             layer.soft_in_evaluation = value
 
 
-def soft_and_rounded(network: nn.Module, score: Callable[[], float]) -> SoftAndRounded:
+def soft_and_rounded(network: nn.Module, evaluate: Callable[[], float]) -> SoftAndRounded:
     """A score with the bumps of the training and with rounded delays.
 
     Parameters
     ----------
     network
         It is put into evaluation mode while it is scored.
-    score
+    evaluate
         Runs the network and says how good it is.
 
     Raises
@@ -96,8 +96,8 @@ def soft_and_rounded(network: nn.Module, score: Callable[[], float]) -> SoftAndR
     try:
         with torch.no_grad():
             with soft_delays(network):
-                soft = float(score())
-            return SoftAndRounded(soft, float(score()))
+                soft = float(evaluate())
+            return SoftAndRounded(soft, float(evaluate()))
     finally:
         for module, mode in modes:
             module.training = mode
