@@ -19,6 +19,8 @@ MODELS: dict[str, str] = {
     "ReducedRankRegression": "neurokit_snn.models.reduced_rank",
     "MMGPVAE": "neurokit_snn.models.mmgpvae.model",
     "Neuroformer": "neurokit_snn.models.neuroformer.model",
+    "SpikingEncoder": "neurokit_snn.models.spiking.encoder",
+    "BayesianSpiking": "neurokit_snn.models.spiking.bayesian",
     "RidgeDecoder": "neurokit_snn.models.ridge",
     "NaiveBayesDecoder": "neurokit_snn.models.naive_bayes",
     "CEBRADecoder": "neurokit_snn.models.cebra_decoder",

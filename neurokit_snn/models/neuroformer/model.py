@@ -24,6 +24,7 @@ from neurokit_snn.models.modalities import (
     modalities_state,
     observation,
 )
+from neurokit_snn.models.module_state import weights_from
 from neurokit_snn.models.neuroformer.config import Config, read_toml, resolved
 from neurokit_snn.models.neuroformer.connectivity import network_connectivity
 from neurokit_snn.models.neuroformer.design import fingerprint, modalities_for, spec_for, warn_of_past
@@ -43,7 +44,7 @@ from neurokit_snn.models.neuroformer.published import parameters_of
 from neurokit_snn.models.neuroformer.sampling import Decoding
 from neurokit_snn.models.neuroformer.spec import Spec
 from neurokit_snn.models.neuroformer.start import freeze_parts, load_start
-from neurokit_snn.models.neuroformer.state import network_state, spec_from, weights_from
+from neurokit_snn.models.neuroformer.state import network_state, spec_from
 from neurokit_snn.models.neuroformer.windows import Source, require_single_spikes
 from neurokit_snn.models.observations import AbstractObservation, Bernoulli, Poisson, Space
 from neurokit_snn.torchloop import History

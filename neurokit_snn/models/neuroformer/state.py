@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 
-import torch
 import xarray as xr
-from torch import Tensor
 
+from neurokit_snn.models.module_state import module_state
 from neurokit_snn.models.neuroformer.network import Network
 from neurokit_snn.models.neuroformer.spec import Dropout, Input, Layers, Output, Spec
 
-__all__ = ["network_state", "spec_from", "spec_state", "weights_from"]
+__all__ = ["network_state", "spec_from", "spec_state"]
 
 
 def spec_state(spec: Spec) -> str:
@@ -37,13 +36,4 @@ def spec_from(text: str) -> Spec:
 
 def network_state(network: Network) -> xr.Dataset:
     """Weights as variables of the names that torch gives them."""
-    arrays = {name: value.detach().cpu().numpy() for name, value in network.state_dict().items()}
-    return xr.Dataset(
-        {n: ([f"{n}|{axis}" for axis in range(v.ndim)], v) for n, v in arrays.items()},
-        attrs={"spec": spec_state(network.spec)},
-    )
-
-
-def weights_from(stored: xr.Dataset) -> dict[str, Tensor]:
-    """The inverse of `network_state`, as torch wants it."""
-    return {str(n): torch.tensor(v.values) for n, v in stored.data_vars.items()}
+    return module_state(network, spec=spec_state(network.spec))
