@@ -6,6 +6,9 @@ from .delays.rounding import freeze_delays as freeze_delays
 from .delays.rounding import soft_and_rounded as soft_and_rounded
 from .delays.rounding import soft_delays as soft_delays
 from .dropout import SharedDropout as SharedDropout
+from .energy import EnergyCosts as EnergyCosts
+from .energy import EnergyReport as EnergyReport
+from .energy import estimate_energy as estimate_energy
 from .network import Network as Network
 from .network import Recurrent as Recurrent
 from .network import Residual as Residual
@@ -17,6 +20,8 @@ from .neurons import CurrentLIF as CurrentLIF
 from .neurons import IntegerLIF as IntegerLIF
 from .neurons import LeakyIntegrator as LeakyIntegrator
 from .neurons import ParametricLIF as ParametricLIF
+from .operations import LayerOperations as LayerOperations
+from .operations import count_operations as count_operations
 from .resnet import spiking_resnet as spiking_resnet
 from .stateful import State as State
 from .stateful import Stateful as Stateful
