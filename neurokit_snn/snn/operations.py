@@ -279,7 +279,7 @@ class _Counter:
 
     def mean(self, trials: int) -> LayerOperations:
         """The means over trials."""
-        each = {name: value / trials for name, value in self.sums.items()}
+        each: dict[str, Any] = {name: value / trials for name, value in self.sums.items()}
         size, inputs, acs = each.pop("size"), each.pop("inputs"), each.pop("acs")
         kind = type(self.module).__name__
         if isinstance(self.module, Neuron):
