@@ -18,11 +18,11 @@ from neurokit_snn.models.covariates import counts_and_mask
 from neurokit_snn.models.module_state import module_state, weights_from
 from neurokit_snn.models.observations import AbstractObservation, Bernoulli, Poisson, Space
 from neurokit_snn.models.spiking.code import Code
-from neurokit_snn.models.spiking.fitting import Plan, fitted, outputs_of
+from neurokit_snn.models.spiking.fitting import fitted, fresh, outputs_of
 from neurokit_snn.models.spiking.likelihoods import COUNT_NATS, LOG_RATE_LIMIT
-from neurokit_snn.models.spiking.network import Builder, RateNetwork, Sizes, Synapses, started
+from neurokit_snn.models.spiking.network import Builder, RateNetwork, Sizes, Synapses
 from neurokit_snn.models.spiking.sampling import free_run
-from neurokit_snn.models.spiking.settings import delays_of, in_steps, rule_named, run_in_of, steps_of
+from neurokit_snn.models.spiking.settings import memory_of, plan_of, rule_named, run_in_of, sizes_of
 from neurokit_snn.models.spiking.stretches import Source
 from neurokit_snn.snn.delays.layer import Delays
 from neurokit_snn.snn.network import Network
@@ -33,10 +33,6 @@ __all__ = ["SpikingEncoder"]
 
 OWN_FILTERS = 5
 """Leaky integrators of a unit's own past, their time constants evenly spaced in the logarithm."""
-POSITION_RATE = 100.0
-"""How many times faster delays are learned than weights, as published for `neurokit_snn.snn.Delays`."""
-START = 64
-"""Stretches from which the scale of the first weights is taken."""
 LEAST_MEAN = 1e-4
 """Smallest mean count of a bin whose logarithm a rate starts from."""
 
@@ -204,8 +200,7 @@ class SpikingEncoder(AbstractModel):
         return 2.0 * self._memory()
 
     def _memory(self) -> float:
-        longest = max(self.past, self.delays + 5.0 * max(self.tau, self.tau_readout))
-        return longest if self.memory is None else float(self.memory)
+        return memory_of(self.get_params())
 
     # ---- what was learned --------------------------------------------------------------------------------------
 
@@ -276,7 +271,7 @@ class SpikingEncoder(AbstractModel):
             self.network_,
             source,
             COUNT_NATS[self.observation],
-            self._plan(who),
+            plan_of(self.get_params(), who),
             rule=rule,
             parameters=self.get_params(),
             seed=seed,
@@ -314,56 +309,25 @@ class SpikingEncoder(AbstractModel):
             )
         return rule_named(self.rule, who)
 
-    def _plan(self, who: str) -> Plan:
-        return Plan(
-            steps=self.steps,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
-            validation=self.validation,
-            patience=None
-            if self.delays
-            else self.patience,  # rounded delays tell little while bumps are wide
-            rates={"*.position": POSITION_RATE} if self.delays else {},
-            accelerator=self.accelerator,
-            who=who,
-        )
-
     def _sizes(self, who: str) -> Sizes:
-        width = self.bin_width_
-        longest = max(1.0, self.past / width / 3.0)
+        longest = max(1.0, self.past / self.bin_width_ / 3.0)
         own = np.unique(np.geomspace(1.0, longest, OWN_FILTERS)).tolist() if self.past else ()
-        return Sizes(
+        return sizes_of(
+            self.get_params(),
+            self.bin_width_,
             columns=self.code_.mean.size,
             sources=self.units_.size if self.past or self.coupling else 0,
             outputs=self.units_.size,
             coupling=bool(self.coupling),
             own=tuple(own),
             direct=bool(self.direct) or not (self.hidden or self.network),
-            hidden=tuple(int(n) for n in self.hidden),
-            neuron=self.neuron,
-            tau=steps_of("tau", self.tau, width, who=who),
-            fields=in_steps(self.neuron_fields, width, who=who),
-            recurrent=bool(self.recurrent),
-            tau_readout=steps_of("tau_readout", self.tau_readout, width, who=who),
-            delays=delays_of(self.delays, width, who=who),
+            who=who,
         )
 
     def _fresh(self, source: Source, seed: int) -> RateNetwork:
-        """A network with the weights that training starts from: rates are those of the training data."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = RateNetwork(self.sizes_, self.network)
-            if network.network is not None and self.network is None:
-                every = source.told()
-                some = every.take(np.random.default_rng(seed).permutation(len(every))[:START])
-                batch = source.batch(some)
-                started(network.network, network.read(batch.x))
-        with torch.no_grad():
-            if network.direct is not None:
-                network.direct.weight.zero_()
-            network.bias.copy_(torch.from_numpy(np.log(np.maximum(self.count_mean_, LEAST_MEAN))))
-        return network
+        """A network whose rates are those of the training data."""
+        bias = np.log(np.maximum(self.count_mean_, LEAST_MEAN))
+        return fresh(self.sizes_, self.network, source, bias=bias, seed=seed)
 
     def _source(self, data: xr.Dataset, who: str, *, told: bool) -> Source:
         """Inputs of the network; with ``told`` the counts as targets, else nothing is scored."""

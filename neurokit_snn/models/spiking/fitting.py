@@ -16,16 +16,20 @@ from torch import Tensor, nn
 
 from neurokit_snn.errors import ModelError
 from neurokit_snn.models.spiking.likelihoods import Nats
+from neurokit_snn.models.spiking.network import Builder, RateNetwork, Sizes, started
 from neurokit_snn.models.spiking.stretches import Batch, Source, Stretches, parts_of
 from neurokit_snn.snn.delays.layer import Delays
+from neurokit_snn.snn.network import Network
 from neurokit_snn.snn.stateful import Stateful
 from neurokit_snn.snn.training import Rule
 from neurokit_snn.torchloop import History, Schedule, train
 
-__all__ = ["Plan", "fitted", "outputs_of"]
+__all__ = ["Plan", "fitted", "fresh", "outputs_of"]
 
 VALIDATIONS = 40
 """Validations of a fit."""
+START = 64
+"""Stretches from which the scale of the first weights is taken."""
 TOGETHER = 256
 """Stretches that are run at once where nothing is learned."""
 
@@ -177,6 +181,36 @@ def fitted(
     )
     network.to("cpu").eval()
     return history
+
+
+def fresh(
+    sizes: Sizes, builder: Builder | None, source: Source, *, bias: np.ndarray, seed: int
+) -> RateNetwork:
+    """A network with the weights that training starts from: it gives ``bias (output,)``, whatever comes in.
+
+    Parameters
+    ----------
+    sizes, builder
+        As of `RateNetwork`. A network of the user's own keeps the weights that it comes with.
+    source
+        Training data.
+    bias
+        What comes out before anything is learned.
+    seed
+        Of the weights.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = RateNetwork(sizes, builder)
+        if isinstance(network.network, Network) and builder is None:
+            every = source.told()
+            some = every.take(np.random.default_rng(seed).permutation(len(every))[:START])
+            started(network.network, network.read(source.batch(some).x))
+    with torch.no_grad():
+        if network.direct is not None:
+            network.direct.weight.zero_()
+        network.bias.copy_(torch.from_numpy(bias))
+    return network
 
 
 @functools.lru_cache(maxsize=4)

@@ -8,10 +8,16 @@ from typing import Any
 import numpy as np
 
 from neurokit_snn.errors import ModelError
+from neurokit_snn.models.spiking.fitting import Plan
+from neurokit_snn.models.spiking.network import Sizes
 from neurokit_snn.snn.training import BPTT, OTTT, SLTT, Rule
 
-__all__ = ["delays_of", "in_steps", "rule_named", "run_in_of", "steps_of"]
+__all__ = ["delays_of", "in_steps", "memory_of", "plan_of", "rule_named", "run_in_of", "sizes_of", "steps_of"]
 
+POSITION_RATE = 100.0
+"""How many times faster delays are learned than weights, as published for `neurokit_snn.snn.Delays`."""
+SETTLED = 5.0
+"""Time constants after which a membrane has forgotten all but a hundredth."""
 RULES: dict[str, Rule] = {"BPTT": BPTT(), "SLTT": SLTT(), "OTTT": OTTT()}
 
 
@@ -66,6 +72,20 @@ def in_steps(fields: Mapping[str, Any] | None, bin_width: float, *, who: str) ->
     }
 
 
+def memory_of(parameters: Mapping[str, Any]) -> float:
+    """Seconds of run-in: as asked for, or the past, at least the longest delay and five time constants.
+
+    Examples
+    --------
+    >>> memory_of({"memory": None, "past": 0.1, "delays": 0.0, "tau": 0.05, "tau_readout": 0.02})
+    0.25
+    """
+    if parameters["memory"] is not None:
+        return float(parameters["memory"])
+    slowest = max(parameters["tau"], parameters["tau_readout"])
+    return max(parameters.get("past", 0.0), parameters["delays"] + SETTLED * slowest)
+
+
 def run_in_of(memory: float, bin_width: float, *, who: str) -> int:
     """Whole bins that the memory holds.
 
@@ -99,3 +119,59 @@ def delays_of(longest: float, bin_width: float, *, who: str) -> int:
             f"{who}: delays is {longest} s, shorter than a bin of {bin_width} s; lengthen it, or give 0 for none"
         )
     return bins + 1 - bins % 2 if bins else 0
+
+
+def sizes_of(
+    parameters: Mapping[str, Any],
+    bin_width: float,
+    *,
+    columns: int,
+    sources: int,
+    outputs: int,
+    coupling: bool,
+    own: tuple[float, ...],
+    direct: bool,
+    who: str,
+) -> Sizes:
+    """Sizes of a network from the hyperparameters of a model, and from what depends on the data.
+
+    Raises
+    ------
+    ModelError
+        When a width is below 1, or a time is out of range.
+    """
+    hidden = tuple(parameters["hidden"])
+    if not all(isinstance(n, int) and n >= 1 for n in hidden):
+        raise ModelError(
+            f"{who}: hidden is {hidden!r}; give the neurons of each layer, whole numbers of 1 or more"
+        )
+    return Sizes(
+        columns=columns,
+        sources=sources,
+        outputs=outputs,
+        coupling=coupling,
+        own=own,
+        direct=direct,
+        hidden=hidden,
+        neuron=parameters["neuron"],
+        tau=steps_of("tau", parameters["tau"], bin_width, who=who),
+        fields=in_steps(parameters["neuron_fields"], bin_width, who=who),
+        recurrent=bool(parameters["recurrent"]),
+        tau_readout=steps_of("tau_readout", parameters["tau_readout"], bin_width, who=who),
+        delays=delays_of(parameters["delays"], bin_width, who=who),
+    )
+
+
+def plan_of(parameters: Mapping[str, Any], who: str) -> Plan:
+    """How a model is trained, from its hyperparameters.
+
+    With delays training never stops early: while the bumps around them are wide, rounded delays tell little of what is learned.
+    """
+    delayed = bool(parameters["delays"]) and parameters["network"] is None
+    taken = ("steps", "batch_size", "learning_rate", "weight_decay", "validation", "accelerator")
+    return Plan(
+        **{name: parameters[name] for name in taken},
+        patience=None if delayed else parameters["patience"],
+        rates={"*.position": POSITION_RATE} if delayed else {},
+        who=who,
+    )
