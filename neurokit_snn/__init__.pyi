@@ -24,6 +24,7 @@ from .models import Neuroformer as Neuroformer
 from .models import PSIDModel as PSIDModel
 from .models import ReducedRankRegression as ReducedRankRegression
 from .models import RidgeDecoder as RidgeDecoder
+from .models import SpikingDecoder as SpikingDecoder
 from .models import SpikingEncoder as SpikingEncoder
 from .recording import splits as splits
 

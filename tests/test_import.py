@@ -49,7 +49,12 @@ def test_import_loads_nothing_heavy_beyond_what_xarray_loads():
     assert not {"jax", "torch"} & set(ours)
 
 
-WRITTEN_IN_JAX_OR_TORCH = {"MMGPVAE": "jax", "Neuroformer": "torch", "SpikingEncoder": "torch"}
+WRITTEN_IN_JAX_OR_TORCH = {
+    "MMGPVAE": "jax",
+    "Neuroformer": "torch",
+    "SpikingEncoder": "torch",
+    "SpikingDecoder": "torch",
+}
 """Models that are programs of such a library through and through: naming one is its first use."""
 
 

@@ -196,7 +196,10 @@ def features_of(data: xr.Dataset, modality: Modality, who: str) -> tuple[np.ndar
 def observation(
     modality: Modality, output: np.ndarray, log_sd: np.ndarray | None, coords: dict[str, np.ndarray]
 ) -> AbstractObservation:
-    """Predictive distribution in the behaviour's own units, for decoder outputs ``([draw,] trial, time, feature)``."""
+    """Predictive distribution in the behaviour's own units, for decoder outputs ``([draw,] trial, time, feature)``.
+
+    A Gaussian one has a standard deviation of each feature, or of each feature in each bin, like the output.
+    """
     lead = ("draw", "trial", "time")[-(output.ndim - 1) :]
     if modality.kind == "categorical":
         shifted = output - output.max(-1, keepdims=True)
@@ -213,13 +216,16 @@ def observation(
             period=modality.period,
         )
     assert log_sd is not None  # a Gaussian has one
-    shape = (*output.shape[:-1], *modality.shape)
     where = coords | {d: np.asarray(labels) for d, labels in modality.coords.items()}
-    location = (output * modality.scale + modality.centre).reshape(shape)
-    sd = np.broadcast_to(np.exp(log_sd) * modality.scale, modality.scale.shape).reshape(modality.shape)
+
+    def shaped(values: np.ndarray) -> xr.DataArray:
+        dims = (*lead[: values.ndim - 1], *modality.dims)
+        array = values.reshape(*values.shape[:-1], *modality.shape)
+        return xr.DataArray(array, dims=dims, coords={d: where[d] for d in dims if d in where})
+
     return Gaussian(
-        location=xr.DataArray(location, dims=(*lead, *modality.dims), coords=where),
-        scale=xr.DataArray(sd, dims=modality.dims, coords={d: where[d] for d in modality.dims if d in where}),
+        location=shaped(output * modality.scale + modality.centre),
+        scale=shaped(np.exp(log_sd) * modality.scale),
         event_dims=modality.dims,
     )
 

@@ -20,6 +20,7 @@ MODELS: dict[str, str] = {
     "MMGPVAE": "neurokit_snn.models.mmgpvae.model",
     "Neuroformer": "neurokit_snn.models.neuroformer.model",
     "SpikingEncoder": "neurokit_snn.models.spiking.encoder",
+    "SpikingDecoder": "neurokit_snn.models.spiking.decoder",
     "BayesianSpiking": "neurokit_snn.models.spiking.bayesian",
     "RidgeDecoder": "neurokit_snn.models.ridge",
     "NaiveBayesDecoder": "neurokit_snn.models.naive_bayes",
