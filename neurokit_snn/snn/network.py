@@ -54,7 +54,9 @@ class Network(Stateful):
     ) -> tuple[Tensor, tuple[Any, ...]]:
         """Run over time; the state has a part for each layer, None for those that have none."""
         if x.ndim < 3:
-            raise ModelError(f"Network: the input has shape {tuple(x.shape)}; give (time, batch, ..., feature)")
+            raise ModelError(
+                f"Network: the input has shape {tuple(x.shape)}; give (time, batch, ..., feature)"
+            )
         if state is not None and len(state) != len(self.layers):
             raise ModelError(
                 f"Network: the state has {len(state)} parts and there are {len(self.layers)} layers; "
@@ -81,7 +83,7 @@ class Network(Stateful):
                 if bad.any():
                     where = tuple(int(k) for k in bad.nonzero()[0])
                     return ModelError(
-                        f"layer {i}: {type(layer).__name__}: {name}{list(where)} is {float(weight[where])}; "
+                        f"layer {i}: {type(layer).__name__}: {name}{list(where)} is {weight[where].item()}; "
                         "lower the learning rate, or load sound weights"
                     )
         named = "" if isinstance(error, ModelError) else f"{type(self.layers[at]).__name__}: "

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import abc
 import math
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from neurokit_snn.errors import ConfigError, ModelError
 from neurokit_snn.snn import surrogate as surrogates
-from neurokit_snn.snn.kernels.reference import Cell, Scan
+from neurokit_snn.snn.kernels.cell import Cell, NotFinite, Scan, state_dtype
 from neurokit_snn.snn.kernels.scan import scan
 from neurokit_snn.snn.stateful import State, Stateful
 from neurokit_snn.snn.surrogate import Surrogate
@@ -30,13 +30,34 @@ __all__ = ["Neuron", "Reset"]
 Reset = Literal["hard", "soft", "none"]
 
 
+class Range(NamedTuple):
+    """What a field may be."""
+
+    least: float
+    closed: bool  # whether the least is in
+
+    def __str__(self) -> str:
+        """For messages."""
+        return (
+            f"a finite number, {self.least:g} or more"
+            if self.closed
+            else f"a finite number above {self.least:g}"
+        )
+
+
+ABOVE_0 = Range(0.0, closed=False)
+FROM_0 = Range(0.0, closed=True)
+ABOVE_1 = Range(1.0, closed=False)
+FROM_1 = Range(1.0, closed=True)
+
+
 class Neuron(Stateful):
     """A layer of neurons that do not touch each other.
 
     Parameters
     ----------
     threshold
-        Membrane at which a neuron spikes.
+        Membrane at which a neuron spikes; a number above 0, or a tensor of them.
     reset
         What a spike does to the membrane.
     rest
@@ -52,6 +73,11 @@ class Neuron(Stateful):
     ------
     ConfigError
         When a field is out of range, naming it.
+
+    Notes
+    -----
+    A threshold or a time constant that is a tensor has the shape of the last dimensions of the input, ``(feature,)`` for one of
+    each neuron; an ``nn.Parameter`` is learned, and its range is looked at in every call.
     """
 
     levels: int = 1
@@ -61,7 +87,7 @@ class Neuron(Stateful):
     def __init__(
         self,
         *,
-        threshold: float = 1.0,
+        threshold: float | Tensor = 1.0,
         reset: Reset = "hard",
         rest: float = 0.0,
         detach_reset: bool = True,
@@ -71,14 +97,17 @@ class Neuron(Stateful):
         super().__init__()
         if reset not in get_args(Reset):
             raise ConfigError(f"{type(self).__name__}.reset is {reset!r}; choose hard, soft or none")
-        self.threshold = self._above("threshold", threshold, 0.0)
+        if not math.isfinite(rest):
+            raise ConfigError(f"{type(self).__name__}.rest is {rest}; give a finite number")
+        self._ranges: dict[str, Range] = {}
+        self.threshold = self._within("threshold", threshold, ABOVE_0)
         self.reset, self.rest = reset, rest
         self.detach_reset, self.fused = detach_reset, fused
         self.surrogate = surrogates.surrogate(surrogate)
 
     @abc.abstractmethod
     def parameters_of_cells(self) -> dict[str, Tensor | float]:
-        """``beta`` and ``gain``, and what else differs from 0 of `Cell`; numbers or ``(feature,)``."""
+        """``beta`` and ``gain``, and what else differs from 0 of `Cell`; numbers, or tensors like the input's last dimensions."""
 
     def forward(
         self, x: Tensor, state: State | None = None, *, mask: Tensor | None = None
@@ -104,7 +133,7 @@ class Neuron(Stateful):
         Raises
         ------
         ModelError
-            When rank or dtype is wrong, or a value is not finite, naming it.
+            When rank or dtype is wrong, or a value is not finite or out of range, naming it.
         """
         spikes, _, after = self.run(x, state, mask=mask)
         return spikes, after
@@ -114,80 +143,97 @@ class Neuron(Stateful):
     ) -> tuple[Tensor, Tensor, State]:
         """As calling the layer, and the membrane before the reset as second."""
         self._check(x, state, mask)
-        shape = x.shape[1:]
-        flat = x.reshape(x.shape[0], -1)
-        before = self.silent(x) if state is None else state
-        how = Scan(
-            self.reset, self.detach_reset, self.surrogate, self.levels, self.filters, self.adapts
-        )
-        valid = None if mask is None else mask[..., None].expand(x.shape).reshape(flat.shape)
-        spikes, membrane, after = scan(
-            flat,
-            State(*(part.reshape(-1) for part in before)),
-            self._cell(x),
-            how,
-            mask=valid,
-            fused=self.fused,
-        )
-        if not torch.compiler.is_compiling() and not bool(torch.isfinite(after.membrane).all()):
-            self._not_finite(x, after)
-        return spikes.view(x.shape), membrane.view(x.shape), State(*(part.view(shape) for part in after))
-
-    def silent(self, x: Tensor) -> State:
-        """The state of a layer that has not seen anything yet, for inputs like ``x``."""
-        dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
-        zero = x.new_zeros(x.shape[1:], dtype=dtype)
-        return State(zero, zero, zero)
+        how = Scan(self.reset, self.detach_reset, self.surrogate, self.levels, self.filters, self.adapts)
+        try:
+            return scan(x, state, self._cell(x), how, mask=mask, fused=self.fused)
+        except NotFinite:
+            self._not_finite(x, state, mask)
+            raise
 
     def _cell(self, x: Tensor) -> Cell:
-        dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
-        given: dict[str, Tensor | float] = {"theta": self.threshold, "rest": self.rest}
-        given |= self.parameters_of_cells()
-        cells = x.shape[1:]
+        given = {"theta": self.threshold, "rest": self.rest} | self.parameters_of_cells()
+        rank = max((part.ndim for part in given.values() if isinstance(part, Tensor)), default=0)
+        if rank:
+            given = {name: self._spread(name, part, x.shape[x.ndim - rank :]) for name, part in given.items()}
+        return Cell(**given)
 
-        def spread(value: Tensor | float) -> Tensor:
-            made = torch.as_tensor(value, dtype=dtype, device=x.device)
-            return made.expand(cells).reshape(-1)
+    def _spread(self, name: str, part: Tensor | float, shape: torch.Size) -> Tensor | float:
+        if not isinstance(part, Tensor) or part.numel() == 1:
+            return part
+        try:
+            return part.expand(shape).reshape(-1)
+        except RuntimeError as error:
+            raise ModelError(
+                f"{type(self).__name__}: {name} has shape {tuple(part.shape)}; the input's last dimensions are {tuple(shape)}"
+            ) from error
 
-        return Cell(**{name: spread(given.get(name, 0.0)) for name in Cell._fields})
+    # ---- what is wrong ---------------------------------------------------------------------------------------------
 
     def _check(self, x: Tensor, state: State | None, mask: Tensor | None) -> None:
         kind = type(self).__name__
-        if x.ndim < 3:
-            raise ModelError(f"{kind}: the input has shape {tuple(x.shape)}; give (time, batch, ..., feature)")
+        if x.ndim < 3 or not x.shape[0]:
+            raise ModelError(
+                f"{kind}: the input has shape {tuple(x.shape)}; give (time, batch, ..., feature), a step or more"
+            )
         if not x.is_floating_point():
             raise ModelError(f"{kind}: the input is {x.dtype}; give floating-point numbers")
         if state is not None:
             for name, part in zip(State._fields, state, strict=True):
-                if part.shape != x.shape[1:]:
+                if part is not None and (part.shape != x.shape[1:] or part.dtype != state_dtype(x)):
                     raise ModelError(
-                        f"{kind}: state.{name} has shape {tuple(part.shape)}; the input asks for {tuple(x.shape[1:])}"
+                        f"{kind}: state.{name} is {part.dtype} {tuple(part.shape)}; the input asks for "
+                        f"{state_dtype(x)} {tuple(x.shape[1:])}"
                     )
-        if mask is not None and (mask.shape != x.shape[:-1] or mask.dtype != torch.bool):
+        if mask is not None and (
+            mask.dtype != torch.bool or mask.shape != x.shape[: mask.ndim] or mask.ndim < 2
+        ):
             raise ModelError(
-                f"{kind}: mask is {mask.dtype} {tuple(mask.shape)}; give booleans {tuple(x.shape[:-1])}"
+                f"{kind}: mask is {mask.dtype} {tuple(mask.shape)}; give booleans (time, batch, ...) = {tuple(x.shape[:-1])}"
             )
+        if not torch.compiler.is_compiling():
+            for name, limits in self._ranges.items():
+                value = getattr(self, name)
+                if isinstance(value, Tensor):
+                    self._refuse(name, value.detach(), limits, ModelError)
 
-    def _not_finite(self, x: Tensor, after: State) -> None:
-        """A NaN never leaves the membrane that it came into: the last one tells of all."""
+    def _not_finite(self, x: Tensor, state: State | None, mask: Tensor | None) -> None:
+        """Say which value it was."""
         kind = type(self).__name__
-        x, membrane = x.detach(), after.membrane.detach()
-        bad = ~torch.isfinite(x)
-        if bad.any():
-            where = tuple(int(i) for i in bad.nonzero()[0])
-            raise ModelError(
-                f"{kind}: the input is {x[where].item()} at (time, batch, ..., feature) = {where}; look at the data and the "
-                "weights before it"
-            )
+        seen = x.detach() if mask is None else torch.where(_mask_like(x, mask), x.detach(), 0.0)
+        sources = {"the input": seen} | (
+            {} if state is None else {f"state.{k}": p for k, p in state._asdict().items()}
+        )
+        for name, values in sources.items():
+            if values is None:
+                continue
+            bad = ~torch.isfinite(values)
+            if bad.any():
+                where = tuple(int(i) for i in bad.nonzero()[0])
+                dims = "(time, batch, ..., feature)" if name == "the input" else "(batch, ..., feature)"
+                raise ModelError(
+                    f"{kind}: {name} is {values[where].item()} at {dims} = {where}; look at the data and the weights before it"
+                ) from None
         for name, value in self.parameters_of_cells().items():
             if not torch.isfinite(torch.as_tensor(value)).all():
-                raise ModelError(f"{kind}: {name} is not finite; lower the learning rate")
-        where = tuple(int(i) for i in (~torch.isfinite(membrane)).nonzero()[0])
-        raise ModelError(f"{kind}: the membrane of cell {where} is not finite; look at the state that was given")
+                raise ModelError(f"{kind}: {name} is not finite; lower the learning rate") from None
 
-    def _above(self, field: str, value: float, least: float, *, equal: bool = False) -> float:
-        good = value >= least if equal else value > least
-        if not (good and math.isfinite(value)):
-            at = "or more" if equal else "exclusive"
-            raise ConfigError(f"{type(self).__name__}.{field} is {value}; give a number above {least:g} ({at})")
-        return float(value)
+    def _within(self, field: str, value: float | Tensor, limits: Range) -> float | Tensor:
+        """The value of a field, in its range; remembered, so that a learned one is looked at again."""
+        self._refuse(field, torch.as_tensor(value).detach(), limits, ConfigError)
+        self._ranges[field] = limits
+        if not isinstance(value, Tensor):
+            return float(value)
+        if not isinstance(value, nn.Parameter):
+            self.register_buffer(field, value)
+        return value
+
+    def _refuse(self, field: str, value: Tensor, limits: Range, error: type[Exception]) -> None:
+        good = (value >= limits.least if limits.closed else value > limits.least) & torch.isfinite(value)
+        if not good.all():
+            where = tuple(int(i) for i in (~good).nonzero()[0])
+            at = f"[{', '.join(map(str, where))}]" if where else ""
+            raise error(f"{type(self).__name__}.{field}{at} is {value[where].item():g}; give {limits}")
+
+
+def _mask_like(x: Tensor, mask: Tensor) -> Tensor:
+    return mask.reshape(*mask.shape, *[1] * (x.ndim - mask.ndim)).expand(x.shape)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from neurokit_snn.errors import ConfigError
-from neurokit_snn.snn.neuron import Neuron
+from neurokit_snn.snn.neuron import ABOVE_1, FROM_0, FROM_1, Neuron
 from neurokit_snn.snn.stateful import State
 
 __all__ = ["IF", "LIF", "AdaptiveLIF", "CurrentLIF", "IntegerLIF", "LeakyIntegrator", "ParametricLIF"]
@@ -44,7 +44,7 @@ class LIF(Neuron):
 
     def __init__(self, tau: float = 2.0, *, decay_input: bool = True, **fields: object) -> None:
         super().__init__(**fields)  # type: ignore[arg-type]
-        self.tau, self.decay_input = self._above("tau", tau, 1.0, equal=True), decay_input
+        self.tau, self.decay_input = self._within("tau", tau, FROM_1), decay_input
 
     def parameters_of_cells(self) -> dict[str, Tensor | float]:
         """See the base class."""
@@ -69,7 +69,8 @@ class ParametricLIF(Neuron):
         self, tau: float = 2.0, *, features: int | None = None, decay_input: bool = True, **fields: object
     ) -> None:
         super().__init__(**fields)  # type: ignore[arg-type]
-        self._above("tau", tau, 1.0)
+        self._within("tau", tau, ABOVE_1)
+        self._ranges["tau"] = FROM_1  # learned, it comes as near to 1 as rounding lets it
         self.decay_input = decay_input
         start = -math.log(tau - 1.0)
         self.leak = nn.Parameter(torch.full(() if features is None else (features,), start))
@@ -113,9 +114,9 @@ class AdaptiveLIF(Neuron):
         **fields: object,
     ) -> None:
         super().__init__(**fields)  # type: ignore[arg-type]
-        self.tau, self.decay_input = self._above("tau", tau, 1.0, equal=True), decay_input
-        self.tau_adaptation = self._above("tau_adaptation", tau_adaptation, 1.0, equal=True)
-        self.jump = self._above("jump", jump, 0.0, equal=True)
+        self.tau, self.decay_input = self._within("tau", tau, FROM_1), decay_input
+        self.tau_adaptation = self._within("tau_adaptation", tau_adaptation, FROM_1)
+        self.jump = self._within("jump", jump, FROM_0)
 
     def parameters_of_cells(self) -> dict[str, Tensor | float]:
         """See the base class."""
@@ -145,8 +146,8 @@ class CurrentLIF(Neuron):
         self, tau: float = 2.0, *, tau_current: float = 2.0, decay_input: bool = True, **fields: object
     ) -> None:
         super().__init__(**fields)  # type: ignore[arg-type]
-        self.tau, self.decay_input = self._above("tau", tau, 1.0, equal=True), decay_input
-        self.tau_current = self._above("tau_current", tau_current, 1.0, equal=True)
+        self.tau, self.decay_input = self._within("tau", tau, FROM_1), decay_input
+        self.tau_current = self._within("tau_current", tau_current, FROM_1)
 
     def parameters_of_cells(self) -> dict[str, Tensor | float]:
         """See the base class."""
@@ -161,8 +162,8 @@ class CurrentLIF(Neuron):
 class IntegerLIF(Neuron):
     """LIF that sends integers in training and as many binary spikes at inference (Luo et al., ECCV 2024).
 
-    ``s = floor(h / threshold + 1/2)`` cut off at 0 and ``levels``; the slope is 1/threshold in between, 0 outside. A soft reset takes
-    ``threshold s`` away.
+    ``s = floor(h / threshold + 1/2)`` cut off at 0 and ``levels``; the slope is 1/threshold in between, 0 outside. A soft
+    reset takes ``threshold s`` away.
 
     Parameters
     ----------
@@ -179,10 +180,12 @@ class IntegerLIF(Neuron):
     ) -> None:
         super().__init__(**({"reset": "soft"} | fields))  # type: ignore[arg-type]
         if self.reset == "hard":
-            raise ConfigError("IntegerLIF.reset is 'hard'; choose soft or none: a hard reset forgets how many spikes there were")
+            raise ConfigError(
+                "IntegerLIF.reset is 'hard'; choose soft or none: a hard reset forgets how many spikes there were"
+            )
         if not (isinstance(levels, int) and levels >= 2):
             raise ConfigError(f"IntegerLIF.levels is {levels}; give a whole number, 2 or more")
-        self.tau, self.decay_input = self._above("tau", tau, 1.0, equal=True), decay_input
+        self.tau, self.decay_input = self._within("tau", tau, FROM_1), decay_input
         self.levels = levels
 
     def parameters_of_cells(self) -> dict[str, Tensor | float]:
@@ -221,7 +224,7 @@ class LeakyIntegrator(Neuron):
 
     def __init__(self, tau: float = 2.0, *, decay_input: bool = True, fused: bool = True) -> None:
         super().__init__(reset="none", fused=fused)
-        self.tau, self.decay_input = self._above("tau", tau, 1.0, equal=True), decay_input
+        self.tau, self.decay_input = self._within("tau", tau, FROM_1), decay_input
 
     def forward(
         self, x: Tensor, state: State | None = None, *, mask: Tensor | None = None

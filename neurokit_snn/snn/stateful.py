@@ -5,18 +5,17 @@ from __future__ import annotations
 import abc
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 __all__ = ["State", "Stateful", "detached"]
 
 
 class State(NamedTuple):
-    """What a neuron layer carries from one step to the next, each ``(batch, ..., feature)``."""
+    """What a neuron layer carries from one step to the next, each ``(batch, ..., feature)``; None for what it does not have."""
 
     membrane: Tensor
-    current: Tensor
-    adaptation: Tensor
+    current: Tensor | None = None
+    adaptation: Tensor | None = None
 
 
 class Stateful(nn.Module, abc.ABC):
@@ -52,6 +51,7 @@ def detached(state: Any) -> Any:
 
     Examples
     --------
+    >>> import torch
     >>> detached((torch.ones(1, requires_grad=True), None))
     (tensor([1.]), None)
     """

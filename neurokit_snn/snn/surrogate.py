@@ -45,8 +45,8 @@ class Surrogate(abc.ABC):
     """
 
     width: float = 1.0
-    code: ClassVar[int]
-    """By which the fused kernels know it."""
+    code: ClassVar[int | None] = None
+    """By which the fused kernels know it; None where they do not, and plain torch runs."""
 
     def __post_init__(self) -> None:
         """Refuse a width that makes no slope."""
@@ -65,7 +65,7 @@ class Surrogate(abc.ABC):
 @final
 @dataclasses.dataclass(frozen=True)
 class ATan(Surrogate):
-    """``(a/2) / (1 + (pi a u / 2)^2)``, a the width; 2 in Fang et al. (ICCV 2021), 5 with learned delays (Hammouamri et al. 2024).
+    """``(a/2) / (1 + (pi a u / 2)^2)``; a = 2 in Fang et al. (ICCV 2021), 5 with learned delays (Hammouamri et al., ICLR 2024).
 
     Examples
     --------
@@ -158,7 +158,7 @@ class FastSigmoid(Surrogate):
 @final
 @dataclasses.dataclass(frozen=True)
 class StraightThrough(Surrogate):
-    """Slope 1 where ``|u| < a``, else 0: the derivative goes through as it is (Bengio et al. 2013); a is infinite in most codes."""
+    """Slope 1 where ``|u| < a``, else 0: gradients go through as they are (Bengio et al. 2013), everywhere by default."""
 
     width: float = 1e30
     code: ClassVar[int] = 5

@@ -1,237 +1,134 @@
-"""The scan of a neuron layer over time on the CPU: compiled by numba, one pass forward and one back.
-
-All arrays are ``(time, cell)`` or ``(cell,)``, contiguous, of one dtype (float32 or float64). Cells do not touch each other: the
-caller hands out stretches ``[low, high)`` of them to threads, and the GIL is released. Within a stretch the loop over cells is
-the inner one, which the compiler makes vector instructions of.
-"""
+"""The fused scan on the CPU: tensors in and out, compiled loops on threads in between."""
 
 from __future__ import annotations
 
+import concurrent.futures
+import functools
+import itertools
 import math
+import os
+from collections.abc import Callable
 
-import numba
 import numpy as np
+import torch
+from torch import Tensor
+
+from neurokit_snn.snn.kernels import loops, reverse
+from neurokit_snn.snn.kernels.cell import RESETS, NotFinite, Parts, Scan
 
 __all__ = ["backward", "forward"]
 
-HARD, SOFT, NONE = 0, 1, 2
-"""Codes of what happens to the membrane after a spike."""
+LEAST = 1 << 17
+"""Elements of ``(time, cell)`` from which a second thread is worth its start."""
+NONE: dict[torch.dtype, np.ndarray] = {torch.float32: np.empty(0, np.float32), torch.float64: np.empty(0)}
+NO_STEPS = {dtype: none.reshape(0, 0) for dtype, none in NONE.items()}
+NO_MASK = np.empty((0, 0), bool)
 
 
-@numba.njit(nogil=True, cache=True)
 def forward(
-    x, v, i, a, beta, gain, theta, alpha, rho, jump, rest, mask, reset, levels, current, adapts, h, s, low, high
-):  # fmt: skip
-    """Membranes before reset ``h`` and spikes ``s`` from inputs ``x``; states ``v, i, a`` are replaced by those at the end.
+    x: Tensor, state: Parts, table: Tensor, mask: Tensor | None, how: Scan
+) -> tuple[Tensor, Tensor, list[Tensor | None]]:
+    """Spikes and membranes ``(time, ...)``, and of the state after the last step the parts that ``how`` uses.
 
-    ``mask (time, cell)`` is 0 at steps that are left out, or empty: nothing changes there, and ``h`` is the membrane as it was.
+    Raises
+    ------
+    NotFinite
+        When a membrane becomes NaN or infinite.
     """
-    v, i, a = v[low:high], i[low:high], a[low:high]
-    beta, gain, theta, rest = beta[low:high], gain[low:high], theta[low:high], rest[low:high]
-    alpha, rho, jump = alpha[low:high], rho[low:high], jump[low:high]
-    n = high - low
-    one, zero, half = x.dtype.type(1), x.dtype.type(0), x.dtype.type(0.5)
-    most = x.dtype.type(levels)
-    masked = mask.shape[0] > 0
-    limit = np.empty(n, x.dtype)
-    old = np.empty((3, n if masked else 0), x.dtype)
-    for t in range(x.shape[0]):
-        xt, ht, st = x[t, low:high], h[t, low:high], s[t, low:high]
-        if masked:
-            for k in range(n):
-                old[0, k], old[1, k], old[2, k] = v[k], i[k], a[k]
-        if current:
-            for k in range(n):
-                i[k] = alpha[k] * i[k] + xt[k]
-                ht[k] = beta[k] * v[k] + gain[k] * i[k]
-        else:
-            for k in range(n):
-                ht[k] = beta[k] * v[k] + gain[k] * xt[k]
-        if adapts:
-            for k in range(n):
-                limit[k] = theta[k] + jump[k] * a[k]
-        else:
-            for k in range(n):
-                limit[k] = theta[k]
-        if levels == 1:
-            for k in range(n):
-                st[k] = one if ht[k] >= limit[k] else zero
-        else:
-            for k in range(n):
-                st[k] = min(max(np.floor(ht[k] / limit[k] + half), zero), most)
-        if reset == HARD:
-            for k in range(n):
-                v[k] = rest[k] if st[k] > zero else ht[k]
-        elif reset == SOFT:
-            for k in range(n):
-                v[k] = ht[k] - limit[k] * st[k]
-        else:
-            for k in range(n):
-                v[k] = ht[k]
-        if adapts:
-            for k in range(n):
-                a[k] = rho[k] * a[k] + st[k]
-        if masked:
-            mt = mask[t, low:high]
-            for k in range(n):
-                if mt[k] == 0:
-                    v[k], i[k], a[k] = old[0, k], old[1, k], old[2, k]
-                    ht[k], st[k] = old[0, k], zero
+    h, s = torch.empty_like(x), torch.empty_like(x)
+    after = [torch.empty_like(x[0]) if used else None for used in how.used]
+    none = NONE[x.dtype]
+    given = (_steps(x), *(_cells(part, none) for part in state), table.detach().numpy(), _mask(mask))
+    flags = (RESETS[how.reset], how.levels, how.current, how.adapts)
+    made = (_steps(h), _steps(s), *(_cells(part, none) for part in after))
+    sound = _over_cells(lambda low, high: loops.forward(*given, *flags, *made, low, high), *given[0].shape)
+    if not all(sound):
+        raise NotFinite("scan: a membrane is not finite; look at the inputs, the state and the parameters")
+    return s, h, after
 
 
-@numba.njit(nogil=True, cache=True)
-def _slope(u, out, code, width):
-    """The surrogate's derivative at ``u``, by its code."""
-    n = u.size
-    w = u.dtype.type(width)
-    one, zero, half = u.dtype.type(1), u.dtype.type(0), u.dtype.type(0.5)
-    turn = u.dtype.type(0.5 * math.pi * width)
-    if code == 0:  # arc tangent
-        for k in range(n):
-            z = turn * u[k]
-            out[k] = half * w / (one + z * z)
-    elif code == 1:  # sigmoid
-        for k in range(n):
-            z = one / (one + np.exp(-w * u[k]))
-            out[k] = w * z * (one - z)
-    elif code == 2:  # triangle
-        for k in range(n):
-            out[k] = max(one - abs(u[k]) / w, zero) / w
-    elif code == 3:  # rectangle
-        for k in range(n):
-            out[k] = one / w if abs(u[k]) <= half * w else zero
-    elif code == 4:  # fast sigmoid
-        for k in range(n):
-            z = one + w * abs(u[k])
-            out[k] = one / (z * z)
-    else:  # straight through
-        for k in range(n):
-            out[k] = one if abs(u[k]) < w else zero
-
-
-@numba.njit(nogil=True, cache=True)
 def backward(
-    gs, gm, h, s, x, v0, i0, a0, beta, gain, theta, alpha, rho, jump, rest, mask,
-    reset, levels, current, adapts, detach, code, width, learned,
-    gx, gv, gi, ga, gbeta, ggain, gtheta, galpha, grho, gjump, low, high,
-):  # fmt: skip
-    """Gradients of inputs, states and parameters from those of spikes ``gs``, membranes ``gm`` (or none) and final states.
+    grads: Parts,
+    h: Tensor,
+    s: Tensor,
+    x: Tensor | None,
+    state: Parts,
+    table: Tensor,
+    mask: Tensor | None,
+    how: Scan,
+) -> tuple[Tensor, list[Tensor | None], Tensor | None]:
+    """Gradients of inputs, of the state before the first step and, where ``x`` is given, of the table.
 
-    ``gv, gi, ga`` come in as gradients of the final states and go out as those of the initial ones. With ``learned`` 0 the
-    gradients of parameters are left as they are.
+    ``grads`` are those of spikes, membranes and the parts of the state after the last step, None for 0.
     """
-    n, steps = high - low, h.shape[0]
-    beta, gain, theta, rest = beta[low:high], gain[low:high], theta[low:high], rest[low:high]
-    alpha, rho, jump = alpha[low:high], rho[low:high], jump[low:high]
-    gv, gi, ga = gv[low:high], gi[low:high], ga[low:high]
-    one, zero = h.dtype.type(1), h.dtype.type(0)
-    most = x.dtype.type(levels)
-    masked = mask.shape[0] > 0
-    before = np.empty((steps if adapts else 0, n), x.dtype)  # adaptation before each step
-    if adapts:
-        before[0] = a0[low:high]
-        for t in range(1, steps):
-            st = s[t - 1, low:high]
-            for k in range(n):
-                on = not masked or mask[t - 1, low + k] != 0
-                before[t, k] = rho[k] * before[t - 1, k] + st[k] if on else before[t - 1, k]
-    flows = current and learned
-    filtered = np.empty((steps if flows else 0, n), x.dtype)  # current at each step
-    if flows:
-        for t in range(steps):
-            xt = x[t, low:high]
-            for k in range(n):
-                past = filtered[t - 1, k] if t else i0[low + k]
-                on = not masked or mask[t, low + k] != 0
-                filtered[t, k] = alpha[k] * past + xt[k] if on else past
-    limit, u, slope = np.empty(n, x.dtype), np.empty(n, x.dtype), np.empty(n, x.dtype)
-    dh, dl = np.empty(n, x.dtype), np.empty(n, x.dtype)
-    told = ga if adapts else np.zeros(n, x.dtype)  # what a spike is told by the adaptation that it leaves
-    old = np.empty((3, n if masked else 0), x.dtype)
-    for t in range(steps - 1, -1, -1):
-        ht, st, gst, gxt = h[t, low:high], s[t, low:high], gs[t, low:high], gx[t, low:high]
-        if masked:
-            for k in range(n):
-                old[0, k], old[1, k], old[2, k] = gv[k], gi[k], ga[k]
-        for k in range(n):
-            limit[k] = theta[k]
-        if adapts:
-            for k in range(n):
-                limit[k] += jump[k] * before[t, k]
-        if levels == 1:
-            for k in range(n):
-                u[k] = ht[k] - limit[k]
-            _slope(u, slope, code, width)
-        else:
-            for k in range(n):
-                z = ht[k] / limit[k]
-                slope[k] = one / limit[k] if zero < z < most else zero
-        # From the membrane after the reset to that before it and to the spike.
-        if reset == HARD:
-            for k in range(n):
-                on = one if st[k] > zero else zero
-                back = zero if detach else gv[k] * (rest[k] - ht[k])
-                u[k] = slope[k] * (gst[k] + told[k] + back)
-                dh[k] = gv[k] * (one - on) + u[k]
-                dl[k] = -u[k]
-        elif reset == SOFT:
-            for k in range(n):
-                back = zero if detach else gv[k]
-                u[k] = slope[k] * (gst[k] + told[k] - back * limit[k])
-                dh[k] = gv[k] + u[k]
-                dl[k] = -u[k] - back * st[k]
-        else:
-            for k in range(n):
-                u[k] = slope[k] * (gst[k] + told[k])
-                dh[k] = gv[k] + u[k]
-                dl[k] = -u[k]
-        if levels > 1:
-            for k in range(n):
-                dl[k] += u[k] - u[k] * ht[k] / limit[k]
-        if gm.shape[0]:
-            gmt = gm[t, low:high]
-            for k in range(n):
-                dh[k] += gmt[k]
-        if adapts:
-            for k in range(n):
-                if learned and (not masked or mask[t, low + k] != 0):
-                    grho[low + k] += ga[k] * before[t, k]
-                    gjump[low + k] += dl[k] * before[t, k]
-                ga[k] = rho[k] * ga[k] + jump[k] * dl[k]
-        if current:
-            for k in range(n):
-                gi[k] += gain[k] * dh[k]
-                gxt[k] = gi[k]
-        else:
-            for k in range(n):
-                gxt[k] = gain[k] * dh[k]
-        if learned:
-            for k in range(n):
-                if masked and mask[t, low + k] == 0:
-                    continue
-                if t == 0:
-                    past = v0[low + k]
-                elif reset == HARD:
-                    past = rest[k] if s[t - 1, low + k] > zero else h[t - 1, low + k]
-                elif reset == SOFT:
-                    edge = theta[k] + (jump[k] * before[t - 1, k] if adapts else zero)
-                    past = h[t - 1, low + k] - edge * s[t - 1, low + k]
-                else:
-                    past = h[t - 1, low + k]
-                gbeta[low + k] += dh[k] * past
-                gtheta[low + k] += dl[k]
-                ggain[low + k] += dh[k] * (filtered[t, k] if current else x[t, low + k])
-                if current:
-                    galpha[low + k] += gi[k] * (filtered[t - 1, k] if t else i0[low + k])
-        if current:
-            for k in range(n):
-                gi[k] *= alpha[k]
-        for k in range(n):
-            gv[k] = beta[k] * dh[k]
-        if masked:
-            for k in range(n):
-                if mask[t, low + k] == 0:
-                    gv[k], gi[k], ga[k] = old[0, k], old[1, k], old[2, k]
-                    gxt[k] = zero
-                    if gm.shape[0]:
-                        gv[k] += gm[t, low + k]
+    gs, gh, *last = grads
+    learned = x is not None
+    gx = torch.empty_like(h)
+    first = [torch.empty_like(h[0]) if used else None for used in how.used]
+    none, no_steps = NONE[h.dtype], NO_STEPS[h.dtype]
+    given = (
+        _steps(torch.zeros_like(h) if gs is None else gs.contiguous()),
+        no_steps if gh is None else _steps(gh.contiguous()),
+        *(_cells(None if g is None else g.contiguous(), none) for g in last),
+        _steps(h),
+        _steps(s),
+        no_steps if x is None else _steps(x),
+        *(_cells(part, none) for part in state),
+        table.detach().numpy(),
+        _mask(mask),
+    )
+    surrogate = how.surrogate
+    flags = (
+        RESETS[how.reset],
+        how.levels,
+        how.current,
+        how.adapts,
+        how.detach,
+        surrogate.code,
+        surrogate.width,
+        learned,
+    )
+    cells = given[5].shape[1]
+    of_cells = np.empty((table.shape[0], cells if learned else 0), none.dtype)
+    made = (_steps(gx), *(_cells(part, none) for part in first), of_cells)
+    _over_cells(lambda low, high: reverse.backward(*given, *flags, *made, low, high), *given[5].shape)
+    if not learned:
+        return gx, first, None
+    # numpy sums in one order, whatever the number of threads.
+    of_table = of_cells.reshape(table.shape[0], -1, table.shape[1]).sum(1)
+    return gx, first, torch.from_numpy(of_table)
+
+
+def _steps(tensor: Tensor) -> np.ndarray:
+    """``(time, cell)``."""
+    return tensor.detach().numpy().reshape(len(tensor), -1)
+
+
+def _cells(tensor: Tensor | None, none: np.ndarray) -> np.ndarray:
+    return none if tensor is None else tensor.detach().numpy().reshape(-1)
+
+
+def _mask(mask: Tensor | None) -> np.ndarray:
+    return NO_MASK if mask is None else mask.numpy().reshape(len(mask), -1)
+
+
+# ---- threads -------------------------------------------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=1)
+def _pool(threads: int) -> concurrent.futures.ThreadPoolExecutor:
+    return concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="neurokit-scan")
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)  # the child of a fork has none of the threads
+
+
+def _over_cells(call: Callable[[int, int], bool], steps: int, cells: int) -> list[bool]:
+    """Call for ranges that cover the cells, on as many threads as torch has where there is enough to do."""
+    stretches = math.ceil(cells / loops.STRETCH)
+    threads = min(torch.get_num_threads(), stretches) if steps * cells >= LEAST else 1
+    if threads <= 1:
+        return [call(0, cells)]
+    edges = [min(loops.STRETCH * (k * stretches // threads), cells) for k in range(threads + 1)]
+    others = [_pool(threads).submit(call, *ends) for ends in itertools.pairwise(edges[1:])]
+    return [call(edges[0], edges[1]), *(other.result() for other in others)]

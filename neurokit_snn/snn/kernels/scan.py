@@ -1,98 +1,139 @@
 """One node of the graph for a whole neuron layer: the fused scan where there is a kernel for the device, else plain torch.
 
-The operators are registered with torch, so that `torch.compile` takes them as they are. They are differentiable once; gradients
-of gradients are those of `scan_reference`.
+The node is a function of autograd, and an operator registered with torch while a graph is compiled, so that `torch.compile`
+takes it as it is. It is differentiable once; gradients of gradients are those of `scan_reference`.
 """
 
 from __future__ import annotations
 
-import concurrent.futures
-import functools
-import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from neurokit_snn.errors import ModelError
 from neurokit_snn.snn.kernels import cpu
-from neurokit_snn.snn.kernels.reference import Cell, Scan, scan_reference
+from neurokit_snn.snn.kernels.cell import Cell, NotFinite, Scan, state_dtype
+from neurokit_snn.snn.kernels.reference import scan_reference
 from neurokit_snn.snn.stateful import State
 
 __all__ = ["scan"]
 
-RESETS = {"hard": cpu.HARD, "soft": cpu.SOFT, "none": cpu.NONE}
-LEAST = 1 << 17
-"""Elements of ``(time, cell)`` from which a second thread is worth its start."""
-STRETCH = 4096
-"""Most cells of one stretch: what the inner loops hold stays in the cache."""
-
 
 def scan(
-    x: Tensor, state: State, cell: Cell, how: Scan, *, mask: Tensor | None = None, fused: bool = True
+    x: Tensor, state: State | None, cell: Cell, how: Scan, *, mask: Tensor | None = None, fused: bool = True
 ) -> tuple[Tensor, Tensor, State]:
     """Run a layer over time.
 
     Parameters
     ----------
     x
-        Inputs ``(time, cell)``; half precision is computed in float32.
-    state, cell
-        Each part ``(cell,)``.
+        Inputs ``(time, ...)``; what follows the time are cells. Half precision is computed in float32.
+    state
+        Before the first step, each part ``(...)``, of the dtype of the state; None for 0 everywhere. Parts that ``how`` does not
+        use come back as they are.
+    cell
+        Parameters, numbers or ``(period,)``.
     how
         Reset, surrogate and so on.
     mask
-        ``(time, cell)``, False at steps that are left out: the state stays as it is there, and nothing fires.
+        ``(time, ...)``, the first dimensions of ``x``, False at steps that are left out: the state stays
+        as it is there, and nothing fires.
     fused
         Use the kernel of the device; without it, or where there is none, plain torch, which is differentiable twice.
 
     Returns
     -------
     spikes
-        ``(time, cell)``, of the dtype of ``x``.
+        Of the shape and dtype of ``x``.
     membrane
         The same shape, before the reset, of the dtype of the state.
     state
         After the last step.
+
+    Raises
+    ------
+    NotFinite
+        When a membrane becomes NaN or infinite.
+    ModelError
+        When a gradient of a gradient is asked of the fused node.
     """
-    dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
-    parts = [part.to(dtype) for part in (*state, *cell)]
-    if not fused or x.device.type != "cpu" or x.numel() == 0:
-        s, h, after = scan_reference(x.to(dtype), State(*parts[:3]), Cell(*parts[3:]), how, mask=mask)
+    values, table = x.to(state_dtype(x)), cell.table(x)
+    v, i, a = (None, None, None) if state is None else state
+    if not (fused and x.is_cpu and how.surrogate.code is not None):
+        s, h, after = scan_reference(values, (v, i, a), table, how, mask=mask)
+        if not torch.compiler.is_compiling() and not bool(torch.isfinite(h).all()):
+            raise NotFinite(
+                "scan: a membrane is not finite; look at the inputs, the state and the parameters"
+            )
         return s.to(x.dtype), h, after
-    s, h, *last = _forward(
-        x.to(dtype).contiguous(),
-        *(part.contiguous() for part in parts),
-        x.new_empty((0, 0), dtype=torch.bool) if mask is None else mask.contiguous(),
-        RESETS[how.reset],
-        how.detach,
-        how.surrogate.code,
-        how.surrogate.width,
-        how.levels,
-        how.current,
-        how.adapts,
+    given = (
+        values.contiguous(),
+        None if v is None else v.contiguous(),
+        None if i is None or not how.current else i.contiguous(),
+        None if a is None or not how.adapts else a.contiguous(),
+        table,
+        None if mask is None else mask.contiguous(),
     )
-    return s.to(x.dtype), h, State(*last)
+    made = _operator(*given, *how.flat()) if torch.compiler.is_compiling() else _Fused.apply(*given, how)
+    s, h, *last = made
+    after = State(*(part if used else None for part, used in zip(last, how.used, strict=True)))
+    return s.to(x.dtype), h, after
 
 
-# ---- operators -----------------------------------------------------------------------------------------------------
+class _Fused(torch.autograd.Function):
+    """The node while nothing is compiled: calling an operator costs more than the scan of a few steps."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        v: Tensor | None,
+        i: Tensor | None,
+        a: Tensor | None,
+        table: Tensor,
+        mask: Tensor | None,
+        how: Scan,
+    ) -> tuple[Tensor | None, ...]:
+        s, h, after = cpu.forward(x, (v, i, a), table, mask, how)
+        ctx.how = how
+        _keep(ctx, (x, v, i, a, table, mask), s, h)
+        return s, h, *after
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():
+            raise ModelError(
+                "scan: a gradient of a gradient (create_graph) is asked of the fused kernel; build the neurons with fused=False"
+            )
+        h, s, x, v, i, a, table, mask = ctx.saved_tensors
+        gx, first, of_table = cpu.backward(grads, h, s, x, (v, i, a), table, mask, ctx.how)
+        return _asked(ctx, (gx, *first, of_table, None, None))
 
 
-@torch.library.custom_op("neurokit_snn::scan_forward", mutates_args=())
-def _forward(
+def _keep(ctx: Any, inputs: tuple[Tensor | None, ...], s: Tensor, h: Tensor) -> None:
+    """What the backward pass needs; the inputs are asked for by the gradients of parameters alone."""
+    x, v, i, a, table, mask = inputs
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(h, s, x if ctx.needs_input_grad[4] else None, v, i, a, table, mask)
+
+
+def _asked(ctx: Any, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+    return tuple(g if needed else None for g, needed in zip(grads, ctx.needs_input_grad, strict=True))
+
+
+# ---- while a graph is compiled -------------------------------------------------------------------------------------
+
+
+@torch.library.custom_op("neurokit_snn::scan", mutates_args=())
+def _operator(
     x: Tensor,
-    v: Tensor,
-    i: Tensor,
-    a: Tensor,
-    beta: Tensor,
-    gain: Tensor,
-    theta: Tensor,
-    alpha: Tensor,
-    rho: Tensor,
-    jump: Tensor,
-    rest: Tensor,
-    mask: Tensor,
-    reset: int,
+    v: Tensor | None,
+    i: Tensor | None,
+    a: Tensor | None,
+    table: Tensor,
+    mask: Tensor | None,
+    reset: str,
     detach: bool,
     code: int,
     width: float,
@@ -100,113 +141,74 @@ def _forward(
     current: bool,
     adapts: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    h, s = torch.empty_like(x), torch.empty_like(x)
-    last = [part.clone() for part in (v, i, a)]
-    arrays = [t.numpy() for t in (x, *last, beta, gain, theta, alpha, rho, jump, rest, mask)]
-    out = (h.numpy(), s.numpy())
-    _over_cells(
-        lambda low, high: cpu.forward(*arrays, reset, levels, current, adapts, *out, low, high), *x.shape
+    how = Scan.from_flat(reset, detach, code, width, levels, current, adapts)
+    s, h, (v1, i1, a1) = cpu.forward(x, (v, i, a), table, mask, how)
+    return s, h, _there(v1, x), _there(i1, x), _there(a1, x)
+
+
+@_operator.register_fake
+def _(x: Tensor, *rest: Any) -> tuple[Tensor, ...]:
+    used = Scan.from_flat(*rest[5:]).used
+    return (
+        torch.empty_like(x),
+        torch.empty_like(x),
+        *(torch.empty_like(x[0]) if u else x.new_empty(0) for u in used),
     )
-    return s, h, *last
-
-
-@_forward.register_fake
-def _(x: Tensor, v: Tensor, i: Tensor, a: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    return torch.empty_like(x), torch.empty_like(x), torch.empty_like(v), torch.empty_like(i), torch.empty_like(a)
 
 
 @torch.library.custom_op("neurokit_snn::scan_backward", mutates_args=())
-def _backward(
-    gs: Tensor,
-    gm: Tensor,
-    gv: Tensor,
-    gi: Tensor,
-    ga: Tensor,
+def _backward_operator(
+    gs: Tensor | None,
+    gh: Tensor | None,
+    gv: Tensor | None,
+    gi: Tensor | None,
+    ga: Tensor | None,
     h: Tensor,
     s: Tensor,
-    x: Tensor,
-    v: Tensor,
-    i: Tensor,
-    a: Tensor,
-    beta: Tensor,
-    gain: Tensor,
-    theta: Tensor,
-    alpha: Tensor,
-    rho: Tensor,
-    jump: Tensor,
-    rest: Tensor,
-    mask: Tensor,
-    reset: int,
+    x: Tensor | None,
+    v: Tensor | None,
+    i: Tensor | None,
+    a: Tensor | None,
+    table: Tensor,
+    mask: Tensor | None,
+    reset: str,
     detach: bool,
     code: int,
     width: float,
     levels: int,
     current: bool,
     adapts: bool,
-    learned: bool,
 ) -> list[Tensor]:
-    gx = torch.empty_like(h)
-    states = [part.clone() for part in (gv, gi, ga)]
-    parameters = [torch.zeros_like(v) for _ in range(6)]
-    given = [t.numpy() for t in (gs, gm, h, s, x, v, i, a, beta, gain, theta, alpha, rho, jump, rest, mask)]
-    made = [t.numpy() for t in (gx, *states, *parameters)]
-    flags = (reset, levels, current, adapts, detach, code, width, learned)
-    _over_cells(lambda low, high: cpu.backward(*given, *flags, *made, low, high), *h.shape)
-    return [gx, *states, *parameters]
+    how = Scan.from_flat(reset, detach, code, width, levels, current, adapts)
+    gx, first, of_table = cpu.backward((gs, gh, gv, gi, ga), h, s, x, (v, i, a), table, mask, how)
+    return [gx, *(_there(part, h) for part in (*first, of_table))]
 
 
-@_backward.register_fake
-def _(gs: Tensor, gm: Tensor, gv: Tensor, gi: Tensor, ga: Tensor, h: Tensor, *_: Any) -> list[Tensor]:
-    return [torch.empty_like(h), *(torch.empty_like(gv) for _ in range(9))]
+@_backward_operator.register_fake
+def _(
+    gs: Any, gh: Any, gv: Any, gi: Any, ga: Any, h: Tensor, s: Tensor, x: Tensor | None, *rest: Any
+) -> list[Tensor]:
+    used = Scan.from_flat(*rest[5:]).used
+    first = [torch.empty_like(h[0]) if u else h.new_empty(0) for u in used]
+    return [torch.empty_like(h), *first, h.new_empty(0) if x is None else torch.empty_like(rest[3])]
 
 
-def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    x, *rest = inputs
-    s, h, *_ = output
-    ctx.set_materialize_grads(False)
-    ctx.learned = any(ctx.needs_input_grad[4:10])
-    ctx.flags = rest[11:]
-    # The inputs themselves are asked for by the gradients of parameters alone.
-    ctx.save_for_backward(h, s, x if ctx.learned else x.new_empty((0, 0)), *rest[:11])
+def _there(part: Tensor | None, like: Tensor) -> Tensor:
+    """An operator gives tensors only."""
+    return like.new_empty(0) if part is None else part
 
 
-def _differentiated(ctx: Any, gs: Any, gm: Any, gv: Any, gi: Any, ga: Any) -> tuple[Any, ...]:
-    h, s, x, v, *others = ctx.saved_tensors
-    found = _backward(
-        torch.zeros_like(h) if gs is None else gs.contiguous(),
-        h.new_empty((0, 0)) if gm is None else gm.contiguous(),
-        *(torch.zeros_like(v) if g is None else g.contiguous() for g in (gv, gi, ga)),
-        h,
-        s,
-        x,
-        v,
-        *others,
-        *ctx.flags,
-        ctx.learned,
-    )
-    gx, gv, gi, ga, *parameters = found
-    made = [g if ctx.learned else None for g in parameters]
-    return gx, gv, gi, ga, *made, None, None, *(None for _ in ctx.flags)
+def _set_up(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    ctx.how = Scan.from_flat(*inputs[6:])
+    _keep(ctx, inputs[:6], *output[:2])
 
 
-_forward.register_autograd(_differentiated, setup_context=_keep)
+def _differentiated(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+    how = ctx.how
+    h, s, x, v, i, a, table, mask = ctx.saved_tensors
+    last = (g if used else None for g, used in zip(grads[2:], how.used, strict=True))
+    found = _backward_operator(*grads[:2], *last, h, s, x, v, i, a, table, mask, *how.flat())
+    return _asked(ctx, (*found, None, *(None for _ in how.flat())))
 
 
-# ---- threads -------------------------------------------------------------------------------------------------------
-
-
-@functools.lru_cache(maxsize=1)
-def _pool(threads: int) -> concurrent.futures.ThreadPoolExecutor:
-    return concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="neurokit-scan")
-
-
-def _over_cells(call: Callable[[int, int], None], steps: int, cells: int) -> None:
-    """Call for every stretch of cells, on as many threads as torch has where there is enough to do."""
-    threads = torch.get_num_threads() if steps * cells >= LEAST else 1
-    stretch = min(STRETCH, math.ceil(cells / threads))
-    bounds = [(low, min(low + stretch, cells)) for low in range(0, cells, stretch)]
-    if threads == 1 or len(bounds) == 1:
-        for low, high in bounds:
-            call(low, high)
-    else:
-        list(_pool(threads).map(lambda ends: call(*ends), bounds))
+_operator.register_autograd(_differentiated, setup_context=_set_up)
