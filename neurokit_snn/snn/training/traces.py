@@ -112,7 +112,7 @@ def _leaks(name: str, neuron: Neuron) -> list[Tensor]:
     """What the input of a neuron goes through: the filter of its current, where it has one, and that of its membrane."""
     of_cells, leaks = neuron.parameters_of_cells(), []
     for which in ("alpha", "beta") if neuron.filters else ("beta",):
-        leak = torch.as_tensor(of_cells[which]).detach()
+        leak = torch.as_tensor(of_cells[which], dtype=torch.float64).detach()
         if leak.numel() != 1:
             raise ModelError(
                 f"OTTT: {type(neuron).__name__} behind layer {name} has {leak.numel()} values of {which}, and a trace follows "

@@ -8,7 +8,7 @@ import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import ClassVar, Self, get_args
+from typing import Any, ClassVar, Self, get_args
 
 import numpy as np
 import torch
@@ -174,11 +174,11 @@ class Trainer(abc.ABC):
 
     def scores(self, x: Array, *, mask: Array | None = None) -> Tensor:
         """Scores ``(trial, out)``, on the CPU: what the readout makes of the outputs, in evaluation mode."""
-        return self._run(trials(type(self).__name__, x, None, mask))[0]
+        return self._scored(trials(type(self).__name__, x, None, mask))
 
     def loss(self, x: Array, y: Array, *, mask: Array | None = None) -> float:
         """Mean loss of trials, in evaluation mode."""
-        return self._run(self._judged(x, y, mask))[1]
+        return self._evaluated(self._judged(x, y, mask))[1]
 
     # ---- inside ----------------------------------------------------------------------------------------------------
 
@@ -217,7 +217,9 @@ class Trainer(abc.ABC):
 
     def _fingerprint(self, learned: Trials, held: Trials | None) -> str:
         """Of data, network and everything else that the answer depends on and the loop does not see."""
-        told = [learned.fingerprint(), "" if held is None else held.fingerprint(), repr(self)]
+        data = [part.fingerprint() for part in (learned, held) if part is not None]
+        layers = [(name, *_settings(module)) for name, module in self.network.named_modules()]
+        told = [*data, repr(self), repr(layers)]
         return hashlib.sha256("\n".join(told).encode()).hexdigest()
 
     def _over(self, data: Trials) -> Iterator[tuple[Tensor, Trials]]:
@@ -234,8 +236,14 @@ class Trainer(abc.ABC):
         finally:
             self.network.train(training)
 
-    def _run(self, data: Trials) -> tuple[Tensor, float]:
-        """Scores ``(trial, out)`` and the mean loss; where there are no targets, only the first means something."""
+    def _scored(self, data: Trials) -> Tensor:
+        """Scores ``(trial, out)``."""
+        return torch.cat(
+            [scores(self.readout, outputs, batch.mask).cpu() for outputs, batch in self._over(data)]
+        )
+
+    def _evaluated(self, data: Trials) -> tuple[Tensor, float]:
+        """Scores and the mean loss."""
         made, total = [], 0.0
         for outputs, batch in self._over(data):
             made.append(scores(self.readout, outputs, batch.mask).cpu())
@@ -243,7 +251,7 @@ class Trainer(abc.ABC):
         return torch.cat(made), total / data.number
 
     def _validated(self, held: Trials) -> dict[str, float]:
-        found, loss = self._run(held)
+        found, loss = self._evaluated(held)
         return self._measured(found, held.y.cpu(), loss)
 
     def _by_epoch(self, per_epoch: int) -> xr.Dataset:
@@ -256,6 +264,18 @@ class Trainer(abc.ABC):
         made |= {f"validation_{name}": values for name, values in (decided | found.measures).items()}
         epoch = np.arange(1, len(made["loss"]) + 1)
         return xr.Dataset({name: ("epoch", values) for name, values in made.items()}, coords={"epoch": epoch})
+
+
+def _settings(module: nn.Module) -> list[tuple[str, Any]]:
+    """What tells one layer from another of its kind: its plain attributes, which not every layer prints."""
+    plain = (bool, int, float, str, tuple, type(None))
+    return [
+        (name, value)
+        for name, value in sorted(vars(module).items())
+        if not name.startswith("_")
+        and name != "training"
+        and (isinstance(value, plain) or dataclasses.is_dataclass(value))
+    ]
 
 
 class _Learning(nn.Module):
