@@ -170,19 +170,16 @@ class OwnPast(Stateful):
 
     def __init__(self, units: int, constants: tuple[float, ...]) -> None:
         super().__init__()
-        self.filters = nn.ModuleList(LeakyIntegrator(tau) for tau in constants)
+        self.filters = LeakyIntegrator(torch.tensor(constants))
         self.weight = nn.Parameter(torch.zeros(len(constants), units))
 
-    def forward(
-        self, x: Tensor, state: tuple[Any, ...] | None = None, *, mask: Tensor | None = None
-    ) -> tuple[Tensor, tuple[Any, ...]]:
-        """Log rate ``(time, batch, unit)`` of past counts ``(time, batch, unit)``, and the integrators' states."""
-        total, parts = torch.zeros_like(x), []
-        for i, integrator in enumerate(self.filters):
-            filtered, part = integrator(x, None if state is None else state[i], mask=mask)
-            total = total + filtered * self.weight[i]
-            parts.append(part)
-        return total, tuple(parts)
+    def forward(self, x: Tensor, state: Any = None, *, mask: Tensor | None = None) -> tuple[Tensor, Any]:
+        """Log rate ``(time, batch, unit)`` of past counts ``(time, batch, unit)``, and the state of the integrators."""
+        every = x.unsqueeze(-1).expand(*x.shape, self.weight.shape[0])  # (time, batch, unit, filter)
+        if mask is not None:
+            mask = mask.unsqueeze(-1).expand(x.shape)
+        filtered, state = self.filters(every, state, mask=mask)
+        return (filtered * self.weight.T).sum(-1), state
 
 
 @final
