@@ -308,7 +308,7 @@ def test_hidden_neurons_have_delays_from_units_and_no_couplings() -> None:
     assert model.delays_.shape == (12, 3)
     assert float(model.delays_.min()) >= 0.1 - 1e-9
     assert float(model.delays_.max()) <= 0.3 + 1e-9
-    assert model.history() == pytest.approx(2 * (0.3 + 5 * 0.05))
+    assert model.history() == pytest.approx(2 * (0.3 + 5 * 0.1))
     with pytest.raises(ModelError, match=r"fit with hidden=\(\) and coupling=True"):
         _ = model.couplings_
     with pytest.raises(ModelError, match="no delays were learned"):
@@ -438,7 +438,7 @@ def test_hidden_neurons_are_driven_before_anything_is_learned() -> None:
     for layer in model.network_.network.layers[:4]:
         x = layer(x)[0] if isinstance(layer, LIF) else layer(x)
         if isinstance(layer, LIF):
-            assert 0.02 < float(x.mean()) < 0.5
+            assert 0.02 < float(x.detach().mean()) < 0.5
     rate = model.predict(data, task="forecast")["rate"] * 0.1
     mean = data["counts"].sum(("trial", "time")) / data["mask"].sum(("trial", "time"))
     np.testing.assert_allclose(rate.mean(("trial", "time")), mean, rtol=1e-4)
@@ -481,6 +481,7 @@ def test_compared_with_a_glm() -> None:
         ({"tau": 0.0}, ModelError, "tau is 0.0; give seconds, above 0"),
         ({"tau_readout": float("nan")}, ModelError, "tau_readout is nan"),
         ({"rule": "RTRL"}, ModelError, "rule is 'RTRL'; choose BPTT, SLTT, OTTT"),
+        ({"rule": "SLTT", "delays": 0.3, "coupling": True}, ModelError, "SLTT.*Synapses|Synapses.*SLTT"),
         ({"hidden": (0,)}, ModelError, r"hidden is \(0,\); give the neurons of each layer"),
         ({"neuron": "HH"}, ConfigError, "neuron is 'HH'; choose one of IF, LIF"),
         ({"neuron_fields": {"levels": 3}}, ConfigError, "neuron_fields: LIF takes no such field"),

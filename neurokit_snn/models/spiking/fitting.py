@@ -141,7 +141,8 @@ def fitted(
         When there is nothing to learn from, or the training fails.
     """
     who = plan.who
-    learned, kept = parts_of(source.told(), plan.validation)
+    told = source.told()
+    learned, kept = parts_of(told, plan.validation)
     if not len(learned):
         raise ModelError(f"{who}: no bin to learn from: nothing is observed; check the masks of the data")
     size = min(plan.batch_size, len(learned))
@@ -154,7 +155,7 @@ def fitted(
         )
         return source.batch(learned.take(chosen[rank::world]), progress=step / plan.steps)
 
-    tokens = plan.steps * size * source.scored.sum() / len(source.stretches())
+    tokens = plan.steps * size * source.scored.sum() / len(told)
     schedule = Schedule(
         steps=plan.steps,
         learning_rate=plan.learning_rate,

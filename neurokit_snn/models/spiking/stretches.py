@@ -142,8 +142,8 @@ def parts_of(stretches: Stretches, share: float) -> tuple[Stretches, Stretches]:
     --------
     >>> made = Stretches(np.zeros(20, int), np.arange(20))
     >>> learned, kept = parts_of(made, 0.1)
-    >>> kept.start, learned.start
-    (array([9, 10]), array([ 0,  1,  2,  3,  4,  5,  6,  7, 12, 13, 14, 15, 16, 17, 18, 19]))
+    >>> kept.start.tolist(), learned.start.tolist()
+    ([9, 10], [0, 1, 2, 3, 4, 5, 6, 7, 12, 13, 14, 15, 16, 17, 18, 19])
     """
     n = len(stretches)
     blocks = BLOCKS if n >= 20 * BLOCKS else 1
