@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, final
 
 import torch
@@ -69,15 +70,22 @@ class Network(Stateful):
                     x, part = layer(x, None if state is None else state[i], mask=mask)
                 else:
                     x, part = _over_all(layer, x, mask), None
-            except (ModelError, RuntimeError) as error:
+            except (ValueError, RuntimeError) as error:
                 raise self._told(error, i) from error
             parts.append(part)
+        # A neuron has looked at what it was given; nobody has looked at what comes out of other layers.
+        if (
+            not isinstance(self.layers[-1], Neuron)
+            and not torch.compiler.is_compiling()
+            and not _is_finite(x, mask)
+        ):
+            raise self._told(ModelError("the output is not finite"), len(parts) - 1)
         return x, tuple(parts)
 
     def _told(self, error: Exception, at: int) -> ModelError:
         """The error with the layer's place; weights that are not finite are the cause wherever they are."""
         for i, layer in enumerate(self.layers[: at + 1]):
-            for name, weight in layer.named_parameters():
+            for name, weight in itertools.chain(layer.named_parameters(), layer.named_buffers()):
                 weight = weight.detach()
                 bad = ~torch.isfinite(weight)
                 if bad.any():
@@ -86,8 +94,8 @@ class Network(Stateful):
                         f"layer {i}: {type(layer).__name__}: {name}{list(where)} is {weight[where].item()}; "
                         "lower the learning rate, or load sound weights"
                     )
-        named = "" if isinstance(error, ModelError) else f"{type(self.layers[at]).__name__}: "
-        return ModelError(f"layer {at}: {named}{error}")
+        kind = type(self.layers[at]).__name__
+        return ModelError(f"layer {at}: {error}" if kind in str(error) else f"layer {at}: {kind}: {error}")
 
 
 def _over_all(layer: nn.Module, x: Tensor, mask: Tensor | None) -> Tensor:
@@ -103,6 +111,12 @@ def _over_all(layer: nn.Module, x: Tensor, mask: Tensor | None) -> Tensor:
     return y.unflatten(0, x.shape[:2])
 
 
+def _is_finite(x: Tensor, mask: Tensor | None) -> bool:
+    """Whether all valid values are; the sum tells of all at once, unless it overflows."""
+    x = x.detach()
+    return bool(torch.isfinite(x.sum())) or bool(torch.isfinite(x if mask is None else x[mask]).all())
+
+
 @final
 class Residual(Stateful):
     """``x + body(x)``, or ``shortcut(x) + body(x)``.
@@ -113,6 +127,11 @@ class Residual(Stateful):
         What is added.
     shortcut
         What the input goes through; None for nothing.
+
+    Raises
+    ------
+    ModelError
+        In a call, when the two do not have the same shape.
     """
 
     def __init__(self, body: Stateful, shortcut: Stateful | None = None) -> None:
@@ -127,12 +146,17 @@ class Residual(Stateful):
         y, inner = self.body(x, inner, mask=mask)
         if self.shortcut is not None:
             x, outer = self.shortcut(x, outer, mask=mask)
+        if x.shape != y.shape:
+            raise ModelError(
+                f"Residual: the body gives {tuple(y.shape)} and what it is added to has {tuple(x.shape)}; "
+                "give a shortcut that makes them equal"
+            )
         return x + y, (inner, outer)
 
 
 @final
 class Recurrent(Stateful):
-    """A layer whose spikes come back to it one step later through learned weights.
+    """A layer whose spikes come back to it one step later through learned weights, orthogonal times 1/2 to begin with.
 
     Parameters
     ----------
@@ -152,11 +176,20 @@ class Recurrent(Stateful):
         self, x: Tensor, state: tuple[Any, Tensor] | None = None, *, mask: Tensor | None = None
     ) -> tuple[Tensor, tuple[Any, Tensor]]:
         """Run over time; the state is that of the neurons and their last spikes."""
-        inner, last = (None, torch.zeros_like(x[0])) if state is None else state
+        if x.ndim < 3 or x.shape[-1] != self.back.in_features:
+            raise ModelError(
+                f"Recurrent: the input has shape {tuple(x.shape)}; "
+                f"give (time, batch, ..., feature) with {self.back.in_features} features"
+            )
+        inner, last = (None, torch.zeros_like(x[:1])) if state is None else (state[0], state[1].unsqueeze(0))
         made = []
-        for t, xt in enumerate(x.unbind(0)):
+        for t, xt in enumerate(x.split(1)):
             now = None if mask is None else mask[t : t + 1]
-            s, inner = self.neuron((xt + self.back(last)).unsqueeze(0), inner, mask=now)
-            last = s[0] if mask is None else torch.where(mask[t, ..., None], s[0], last)
-            made.append(s[0])
-        return torch.stack(made), (inner, last)
+            s, inner = self.neuron(xt + self.back(last), inner, mask=now)
+            last = (
+                s
+                if now is None
+                else torch.where(now.reshape(*now.shape, *[1] * (x.ndim - now.ndim)), s, last)
+            )
+            made.append(s)
+        return torch.cat(made), (inner, last[0])

@@ -152,7 +152,7 @@ class Neuron(Stateful):
 
     def _cell(self, x: Tensor) -> Cell:
         given = {"theta": self.threshold, "rest": self.rest} | self.parameters_of_cells()
-        rank = max((part.ndim for part in given.values() if isinstance(part, Tensor)), default=0)
+        rank = max([0, *(part.ndim for part in given.values() if isinstance(part, Tensor))])
         if rank:
             given = {name: self._spread(name, part, x.shape[x.ndim - rank :]) for name, part in given.items()}
         return Cell(**given)

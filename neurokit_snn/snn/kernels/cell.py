@@ -45,7 +45,7 @@ class Cell(NamedTuple):
     def table(self, like: Tensor) -> Tensor:
         """All as one tensor ``(parameter, period)``, period 1 where all are numbers, with the dtype of a state for ``like``."""
         dtype = state_dtype(like)
-        period = max((part.numel() for part in self if isinstance(part, Tensor)), default=0)
+        period = max([0, *(part.numel() for part in self if isinstance(part, Tensor))])
         if period:
             rows = [torch.as_tensor(part, dtype=dtype, device=like.device).reshape(-1) for part in self]
             return torch.stack([row.expand(period) for row in rows])

@@ -56,9 +56,14 @@ def scan(
     NotFinite
         When a membrane becomes NaN or infinite.
     ModelError
-        When a gradient of a gradient is asked of the fused node.
+        When parameters do not go into the cells, or a gradient of a gradient is asked of the fused node.
     """
     values, table = x.to(state_dtype(x)), cell.table(x)
+    if x.shape[1:].numel() % table.shape[1]:
+        raise ModelError(
+            f"scan: parameters have {table.shape[1]} values and there are {x.shape[1:].numel()} cells; "
+            "give one value, or as many as a whole part of the cells"
+        )
     v, i, a = (None, None, None) if state is None else state
     if not (fused and x.is_cpu and how.surrogate.code is not None):
         s, h, after = scan_reference(values, (v, i, a), table, how, mask=mask)
