@@ -1,0 +1,541 @@
+"""`BayesianSpiking` behind the protocol of models."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+from neurokit_snn.errors import ModelError
+from neurokit_snn.models.base import AbstractModel
+from neurokit_snn.models.module_state import module_state, weights_from
+from neurokit_snn.models.observations import AbstractObservation, Space
+from neurokit_snn.models.posterior import POSTERIOR_DRAWS
+from neurokit_snn.models.spiking.bayesian_summaries import draws_of_layer, draws_of_network, synapse_table
+from neurokit_snn.models.spiking.delay_posterior import DelayPosterior
+from neurokit_snn.models.spiking.encoder import SpikingEncoder
+from neurokit_snn.models.spiking.free_membranes import free_membranes
+from neurokit_snn.models.spiking.guides import Guide, GuideName
+from neurokit_snn.models.spiking.inference import Recipe, fitted_guide, fitted_membranes
+from neurokit_snn.models.spiking.lifting import LiftedNetwork, prior_sd
+from neurokit_snn.models.spiking.likelihoods import LOG_RATE_LIMIT
+from neurokit_snn.models.spiking.membranes import Membranes, Priors
+from neurokit_snn.models.spiking.network import Builder, RateNetwork, Sizes
+from neurokit_snn.models.spiking.program import evidence_bound
+from neurokit_snn.models.spiking.sampling import free_run
+from neurokit_snn.models.spiking.settings import run_in_of
+from neurokit_snn.models.spiking.stretches import Batch, Source
+from neurokit_snn.torchloop import History
+
+__all__ = ["BayesianSpiking"]
+
+LEAST_MEAN = 1e-4
+"""Spikes of a bin that a unit is taken to have at least, so that its log rate is a number."""
+BOUND_DRAWS = 64
+SUREST = 1.0 - 1e-6
+"""Highest probability of a spike, so that a bin without one has a probability in single precision, too."""
+TOGETHER = 1 << 21
+"""Log rates that one call computes where nothing is learned: draws x bins x units."""
+PATHS = 10
+"""Draws of a deeper network's parameters from which free runs start; runs of more draws share them."""
+LAYER_PRIORS = {
+    "constant": "constant_sd",
+    "column": "column_sd",
+    "own": "own_sd",
+    "weight": "weight_sd",
+    "tau": "tau_spread",
+}
+
+
+class BayesianSpiking(AbstractModel):
+    """A spiking network with a posterior: weights, time constants and delays have priors, predictions are draws.
+
+    The network is that of `SpikingEncoder`, whose recorded units fire at random (escape noise), lifted through Pyro. What is
+    known of it after the fit is a guide, a distribution that maximises a bound of the evidence:
+
+    - With ``hidden=()`` the units are the only layer, driven by recorded spikes, and nothing is hidden. The bound is smooth in
+      all but the delays, its gradient exact. The time constant of every membrane is unknown, and every synapse has a probability
+      for each of its whole delays, found by coordinate ascent (`neurokit_snn.models.spiking.delay_posterior`).
+    - With hidden neurons spikes are step functions of the weights. The guide starts from `SpikingEncoder`'s estimate and follows
+      surrogate gradients, which are not the gradient of the bound: `gradient_` says ``"surrogate"``. The bound itself is
+      estimated with true spikes, chooses among the steps, and is as valid as any. Delays are the encoder's, rounded; time
+      constants are random where the neurons learn them (``neuron="ParametricLIF"``).
+
+    Parameters
+    ----------
+    covariates, splines, direct, past, coupling, delays, hidden, neuron, tau, tau_readout, neuron_fields, recurrent, network
+        As in `SpikingEncoder`. With ``hidden=()``, ``tau_readout`` is the prior median of the membranes' time constants.
+    memory
+        As in `SpikingEncoder`.
+    observation
+        ``"poisson"`` counts, or ``"bernoulli"``: bins of at most one spike, of probability ``1 - exp(-expected)``.
+    guide
+        ``"mean-field"``: parameters independent given the delays; ``"low-rank"``: correlations within a unit's parameters (with
+        hidden neurons, among all).
+    rank
+        Of these correlations.
+    priors
+        Standard deviations. With ``hidden=()`` of ``"constant"``, ``"column"``, ``"own"``, ``"weight"`` in log rate (of one spike
+        for the latter two; 1, 1, 1, 0.5), and of ``"tau"`` in the logarithm of ``tau - bin`` (0.5). With hidden neurons by
+        pattern of the dotted name of a parameter of the network (`neurokit_snn.models.spiking.lifting.prior_sd`).
+    steps, learning_rate, batch_size
+        Of the guide's training; the batch size counts stretches, None for all where they are few.
+    start_steps
+        Of the estimate that a network with hidden neurons starts from.
+    gradient_draws
+        Draws of the parameters for each step.
+    accelerator
+        As Lightning Fabric names it.
+
+    Attributes
+    ----------
+    bound_ : float
+        Bound of the log evidence of the training data, nats, estimated with true spikes.
+    bound_se_ : float
+        Standard error of that estimate.
+    gradient_ : str
+        ``"exact"`` or ``"surrogate"``.
+    histories_ : dict of History
+        Curves of the training, by stage.
+    sizes_ : Sizes
+        All sizes and time constants, in bins.
+
+    Raises
+    ------
+    ModelError
+        From `fit`: when a parameter is out of range, a covariate is unknown or never varies, or a bin of ``"bernoulli"`` holds
+        two spikes.
+
+    Notes
+    -----
+    ``log_likelihood`` is the log of the mean over draws of the probability, never the bound. A mean-field guide understates
+    standard deviations, most where parameters of a unit are correlated (by 9% on average and 19% at most in
+    ``tests/models/test_spiking_nuts.py``, where the low-rank guide agrees with NUTS).
+
+    Nothing is left in Pyro's global store: guides are modules that own their parameters.
+
+    Examples
+    --------
+    >>> from neurokit_snn.testing.place_cells import place_cells
+    >>> model = BayesianSpiking(covariates=("position",), past=0.2, coupling=True, steps=30).fit(place_cells(trials=8))
+    >>> dict(model.synapses().sizes)
+    {'target': 6, 'source': 6, 'delay': 1}
+    >>> model.gradient_
+    'exact'
+    """
+
+    tasks: ClassVar[tuple[str, ...]] = ("encode", "forecast", "generate")
+    deterministic: ClassVar[bool] = False
+
+    encoder_: SpikingEncoder
+    predictor_: Membranes | LiftedNetwork
+    guide_: Guide
+    probability_: np.ndarray | None
+    bound_: float
+    bound_se_: float
+    gradient_: str
+    histories_: dict[str, History]
+
+    def __init__(
+        self,
+        *,
+        covariates: Sequence[str] | None = None,
+        splines: int | Mapping[str, int] | None = None,
+        direct: bool = True,
+        past: float = 0.0,
+        coupling: bool = False,
+        delays: float = 0.0,
+        hidden: Sequence[int] = (),
+        neuron: str = "LIF",
+        tau: float = 0.1,
+        tau_readout: float = 0.1,
+        neuron_fields: Mapping[str, Any] | None = None,
+        recurrent: bool = False,
+        network: Builder | None = None,
+        memory: float | None = None,
+        observation: str = "poisson",
+        guide: GuideName = "mean-field",
+        rank: int = 4,
+        priors: Mapping[str, float] | None = None,
+        steps: int = 300,
+        learning_rate: float = 0.02,
+        batch_size: int | None = None,
+        start_steps: int = 1000,
+        gradient_draws: int = 2,
+        accelerator: str = "cpu",
+    ) -> None:
+        self.covariates = covariates
+        self.splines = splines
+        self.direct = direct
+        self.past = past
+        self.coupling = coupling
+        self.delays = delays
+        self.hidden = hidden
+        self.neuron = neuron
+        self.tau = tau
+        self.tau_readout = tau_readout
+        self.neuron_fields = neuron_fields
+        self.recurrent = recurrent
+        self.network = network
+        self.memory = memory
+        self.observation = observation
+        self.guide = guide
+        self.rank = rank
+        self.priors = priors
+        self.steps = steps
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.start_steps = start_steps
+        self.gradient_draws = gradient_draws
+        self.accelerator = accelerator
+
+    # ---- protocol ----------------------------------------------------------------------------------------------
+
+    @property
+    def space(self) -> Space:  # type: ignore[override]
+        """Raw counts, or bins of at most one spike."""
+        return "binary" if self.observation == "bernoulli" else "counts"
+
+    def history(self) -> float:
+        """Seconds before a bin that a prediction reads: the run-in and the stretch, each as long as the memory."""
+        return self._encoder().history()
+
+    @property
+    def sizes_(self) -> Sizes:
+        """All sizes and time constants, in bins."""
+        return self.encoder_.sizes_
+
+    @property
+    def delays_(self) -> xr.DataArray:
+        """Likeliest delay of each synapse, seconds, ``(target, source)``: from a spike to the bin it first acts in.
+
+        NaN on the diagonal; with hidden neurons those of the encoder.
+
+        Raises
+        ------
+        ModelError
+            When the model is not fitted, or was fitted without delays.
+        """
+        self._check_fitted()
+        if isinstance(self.predictor_, LiftedNetwork):
+            return self.encoder_.delays_
+        if self.probability_ is None or not self.delays:
+            raise ModelError("BayesianSpiking: no delays were learned; fit with delays > 0 and coupling=True")
+        found = self.synapses()
+        return found["probability"].idxmax("delay").where(found["weight"].notnull()).rename("delay")
+
+    def synapses(self, *, level: float = 0.9) -> xr.Dataset:
+        """Posterior of the synapses between units.
+
+        Parameters
+        ----------
+        level
+            Probability of the sets of delays.
+
+        Returns
+        -------
+        Dataset
+            ``probability (target, source, delay)`` of each delay; ``in_set``, the smallest set of at least that level;
+            ``inclusion``, the chance to be in a set of exactly that level, the last delay of which is drawn by lot; and
+            ``weight``, ``weight_sd (target, source)``: change of the target's log rate by a spike of the source, at its arrival;
+            NaN on the diagonal. Coordinate ``delay`` in seconds: from a spike to the bin it first acts in.
+
+        Raises
+        ------
+        ModelError
+            When there are hidden neurons, or units are not coupled.
+        """
+        self._check_fitted()
+        if self.probability_ is None:
+            raise ModelError(
+                "BayesianSpiking: only units coupled without hidden neurons have synapses of their own; "
+                "fit with hidden=() and coupling=True"
+            )
+        if not 0.0 < level < 1.0:
+            raise ModelError(f"synapses: level is {level!r}; give a probability between 0 and 1")
+        mean, sd = (part.double().numpy() for part in self.guide_.synapses_by_delay())
+        posterior = DelayPosterior(self.probability_, mean, sd)
+        return synapse_table(posterior, units=self.units_, seconds=self._seconds(), level=level)
+
+    # ---- fit ---------------------------------------------------------------------------------------------------
+
+    def _fit(self, data: xr.Dataset, *, seed: int, progress: bool, resume: Path | None) -> None:
+        who = "BayesianSpiking.fit"
+        self._check_parameters(who)
+        encoder = self._encoder()
+        encoder.units_, encoder.bin_width_, encoder.seed_ = self.units_, self.bin_width_, self.seed_
+        encoder._checked(who)
+        encoder._prepare(data, who)
+        self.encoder_ = encoder
+        source = encoder._source(data, who, told=True)
+        recipe = Recipe(
+            steps=self.steps,
+            learning_rate=self.learning_rate,
+            draws=self.gradient_draws,
+            batch_size=self.batch_size,
+            seed=seed,
+            progress=progress,
+            resume=resume,
+            mark=self._mark(source, seed),
+            accelerator=self.accelerator,
+            who=who,
+        )
+        if self.hidden or self.network is not None:
+            start = None if resume is None else resume / "start"
+            encoder.fit(data, seed=seed, progress=progress, resume=start)
+            self._fit_lifted(source, recipe)
+        else:
+            self._fit_layer(source, recipe)
+        self.guide_.eval()
+        self.gradient_ = self.predictor_.gradient
+        kept = None if self.probability_ is None else torch.from_numpy(self.probability_).float()
+        self.bound_, self.bound_se_ = evidence_bound(
+            self.predictor_,
+            self.guide_,
+            _batches(dataclasses.replace(source, length=max(source.length, 256))),
+            observation=self._observation(),
+            probability=kept,
+            draws=BOUND_DRAWS,
+            seed=seed,
+        )
+
+    def _fit_layer(self, source: Source, recipe: Recipe) -> None:
+        self.predictor_ = self._layer()
+        self.guide_ = self._guide(self.predictor_)
+        usual = self.encoder_.count_mean_
+        posterior, self.histories_ = fitted_membranes(
+            self.predictor_, self.guide_, source, recipe, observation=self._observation(), usual=usual
+        )
+        self.probability_ = None if posterior is None else posterior.probability
+
+    def _fit_lifted(self, source: Source, recipe: Recipe) -> None:
+        every = source.told()
+        batch = source.batch(every.take(np.linspace(0, len(every) - 1, min(len(every), 64), dtype=int)))
+        fresh = self.encoder_._fresh(source, recipe.seed)
+        sd = prior_sd(fresh, batch, overrides=self.priors)
+        centres = {"bias": fresh.bias.detach().clone()}
+        self.predictor_ = LiftedNetwork(self.encoder_.network_, sd=sd, centres=centres)
+        self.guide_ = self._guide(self.predictor_)
+        with torch.no_grad():
+            self.guide_.loc.copy_(self.predictor_.start)
+        history = fitted_guide(
+            self.predictor_, self.guide_, source, recipe, observation=self._observation(), choose=True
+        )
+        self.histories_, self.probability_ = {"fit": history}, None
+
+    def _check_parameters(self, who: str) -> None:
+        for name in ("steps", "gradient_draws", "start_steps"):
+            if not getattr(self, name) >= 1:
+                raise ModelError(f"{who}: {name} is {getattr(self, name)!r}; give at least 1")
+        if self.batch_size is not None and not self.batch_size >= 1:
+            raise ModelError(f"{who}: batch_size is {self.batch_size!r}; give at least 1, or None")
+        if not (self.hidden or self.network is not None):
+            for name, value in (self.priors or {}).items():
+                if name not in LAYER_PRIORS:
+                    raise ModelError(
+                        f"{who}: priors names {name!r}; with hidden=() there are {', '.join(LAYER_PRIORS)}"
+                    )
+                if not (np.isfinite(value) and value > 0):
+                    raise ModelError(f"{who}: priors: {name!r} is {value}; give a standard deviation above 0")
+            if self.coupling and not self.tau_readout > self.bin_width_:
+                raise ModelError(
+                    f"{who}: tau_readout is {self.tau_readout} s, and a bin {self.bin_width_} s; the prior median of membranes "
+                    "that are learned has to be longer than a bin"
+                )
+
+    def _encoder(self) -> SpikingEncoder:
+        """The point estimate's model, with what it shares with this one."""
+        shared = set(self.get_params()) & set(SpikingEncoder().get_params())
+        taken = {name: getattr(self, name) for name in shared - {"steps", "learning_rate", "batch_size"}}
+        return SpikingEncoder(**taken, steps=self.start_steps)
+
+    def _layer(self) -> Membranes:
+        sizes = self.sizes_
+        given = {LAYER_PRIORS[name]: float(value) for name, value in (self.priors or {}).items()}
+        constant = np.log(np.maximum(self.encoder_.count_mean_, LEAST_MEAN))
+        tau = max(self.tau_readout / self.bin_width_, 1.0 + 1e-3)
+        return Membranes(
+            columns=sizes.columns,
+            units=self.units_.size,
+            own=sizes.own,
+            coupling=sizes.coupling,
+            delays=max(1, int(np.floor(self.delays / self.bin_width_ + 1e-6))),
+            priors=Priors(constant=tuple(constant.tolist()), tau=tau, **given),
+        )
+
+    def _guide(self, predictor: Membranes | LiftedNetwork) -> Guide:
+        synapses, delays = 0, 1
+        if isinstance(predictor, Membranes):
+            synapses, delays = predictor.synapses, predictor.delays
+        return Guide(
+            predictor.mean,
+            predictor.sd,
+            kind=self.guide,
+            rank=self.rank,
+            synapses=synapses,
+            delays=delays,
+            seed=self.seed_,
+        )
+
+    def _observation(self) -> Any:
+        return self.observation
+
+    def _seconds(self) -> np.ndarray:
+        """Delays that a synapse may have."""
+        assert self.probability_ is not None
+        return (np.arange(self.probability_.shape[-1]) + 1.0) * self.bin_width_
+
+    def _mark(self, source: Source, seed: int) -> str:
+        """Fingerprint of a fit: a checkpoint of another one is refused."""
+        told = {k: v for k, v in self.get_params().items() if k not in ("accelerator", "network")}
+        found = hashlib.sha256(json.dumps({**told, "seed": seed}, sort_keys=True, default=str).encode())
+        for array in (source.x, source.target, source.scored):
+            found.update(np.ascontiguousarray(array).tobytes())
+        return found.hexdigest()
+
+    # ---- predict -----------------------------------------------------------------------------------------------
+
+    def _drawn(self, draws: int, rng: np.random.Generator) -> tuple[Tensor, Tensor | None]:
+        """Parameters ``(draw, row, parameter)`` and numbers of delays ``(draw, target, source)`` from the posterior."""
+        delays = None
+        if self.probability_ is not None:
+            ladder = self.probability_.cumsum(-1)
+            at = rng.random((draws, *ladder.shape[:-1], 1)) * ladder[..., -1:]
+            delays = torch.from_numpy((at > ladder).sum(-1))
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            torch.manual_seed(int(rng.integers(2**62)))
+            given = self.guide_.distribution(delays)
+            return (given.sample() if delays is not None else given.sample((draws,))), delays
+
+    def _predictive(
+        self, visible: xr.Dataset, *, task: str, draws: int, rng: np.random.Generator
+    ) -> Mapping[str, AbstractObservation]:
+        theta, delays = self._drawn(draws, rng)
+        if self.sizes_.sources and task != "forecast":
+            expected, _ = self._run_freely(visible, theta, delays, rng=rng)
+        else:
+            source = self.encoder_._source(visible, f"BayesianSpiking, {task}", told=False)
+            log_rate = self._log_rates(source, theta, delays).astype(np.float64)
+            rate = np.exp(np.minimum(log_rate, LOG_RATE_LIMIT))
+            expected = np.minimum(-np.expm1(-rate), SUREST) if self.space == "binary" else rate
+        return {"counts": self.encoder_._observed(expected, visible)}
+
+    def _sample(self, visible: xr.Dataset, *, task: str, rng: np.random.Generator) -> xr.DataArray:
+        if not self.sizes_.sources or task == "forecast":
+            return super()._sample(visible, task=task, rng=rng)
+        _, counts = self._run_freely(visible, *self._drawn(1, rng), rng=rng)
+        return self.encoder_._labelled(counts, visible).isel(draw=0, drop=True)
+
+    @torch.inference_mode()
+    def _log_rates(self, source: Source, theta: Tensor, delays: Tensor | None) -> np.ndarray:
+        """``(draw, trial, time, unit)`` of every bin after its run-in."""
+        out = np.empty((*source.x.shape[:2], theta.shape[0], self.units_.size), dtype=np.float32)
+        every = source.stretches()
+        size = max(1, TOGETHER // ((source.run_in + source.length) * theta.shape[0] * self.units_.size))
+        for first in range(0, len(every), size):
+            some = every.take(slice(first, first + size))
+            batch = source.batch(some)
+            found = self.predictor_.log_rate(theta, batch.x, delays=delays)
+            source.put(some, found.permute(1, 2, 0, 3), out)
+        return out.transpose(2, 0, 1, 3)
+
+    def _run_freely(
+        self, visible: xr.Dataset, theta: Tensor, delays: Tensor | None, *, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        encoder = self.encoder_
+        columns, _ = encoder.code_.columns(visible, "BayesianSpiking.sample")
+        run_in = run_in_of(encoder._memory(), self.bin_width_, who="BayesianSpiking.sample")
+        shared: dict[str, Any] = {
+            "mean": encoder.count_mean_,
+            "limit": encoder.count_limit_,
+            "binary": self.space == "binary",
+            "run_in": run_in,
+            "length": run_in,
+            "rng": rng,
+        }
+        if isinstance(self.predictor_, Membranes):
+            return free_membranes(self.predictor_, theta, delays, columns, **shared)
+        draws, parts = theta.shape[0], []
+        for rows in np.array_split(np.arange(draws), min(draws, PATHS)):
+            network = self.predictor_.put(theta[rows[0], 0])
+            assert isinstance(network, RateNetwork)
+            parts.append(free_run(network, columns, draws=rows.size, **shared))
+        expected, counts = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return expected, counts
+
+    def _posterior(self) -> xr.DataTree:
+        theta, delays = self._drawn(POSTERIOR_DRAWS, np.random.default_rng(self.seed_))
+        if isinstance(self.predictor_, LiftedNetwork):
+            return draws_of_network(self.predictor_, theta)
+        columns = self.encoder_.code_.names()
+        seconds = None if delays is None else self._seconds()[delays.numpy()]
+        return draws_of_layer(
+            self.predictor_, theta, seconds, units=self.units_, columns=columns, bin_width=self.bin_width_
+        )
+
+    # ---- state -------------------------------------------------------------------------------------------------
+
+    def _state(self) -> dict[str, xr.Dataset]:
+        counts = {"mean": ("unit", self.encoder_.count_mean_), "limit": ("unit", self.encoder_.count_limit_)}
+        delays = (
+            {}
+            if self.probability_ is None
+            else {"probability": (("target", "source", "delay"), self.probability_)}
+        )
+        told = {"bound": self.bound_, "bound_se": self.bound_se_, "gradient": self.gradient_}
+        return {
+            "guide": module_state(self.guide_, sizes=json.dumps(dataclasses.asdict(self.sizes_)), **told),
+            "predictor": module_state(self.predictor_),
+            "delays": xr.Dataset(delays),
+            "code": self.encoder_.code_.state(),
+            "counts": xr.Dataset(counts),
+            **{f"history_{name}": history.to_dataset() for name, history in self.histories_.items()},
+        }
+
+    def _set_state(self, state: Mapping[str, xr.Dataset]) -> None:
+        from neurokit_snn.models.spiking.code import Code
+
+        encoder = self._encoder()
+        encoder.units_, encoder.bin_width_, encoder.seed_ = self.units_, self.bin_width_, self.seed_
+        encoder.sizes_ = Sizes.from_json(json.loads(state["guide"].attrs["sizes"]))
+        encoder.code_ = Code.from_state(state["code"])
+        encoder.count_mean_, encoder.count_limit_ = (state["counts"][n].values for n in ("mean", "limit"))
+        self.encoder_ = encoder
+        if self.hidden:
+            with torch.random.fork_rng(devices=[]):
+                encoder.network_ = RateNetwork(encoder.sizes_)
+            ones = {name: torch.ones(()) for name, _ in encoder.network_.named_parameters()}
+            self.predictor_ = LiftedNetwork(encoder.network_, sd=ones)
+        else:
+            self.predictor_ = self._layer()
+        self.predictor_.load_state_dict(weights_from(state["predictor"]))
+        self.guide_ = self._guide(self.predictor_)
+        self.guide_.load_state_dict(weights_from(state["guide"]))
+        self.guide_.eval()
+        self.probability_ = (
+            state["delays"]["probability"].values if "probability" in state["delays"] else None
+        )
+        told = state["guide"].attrs
+        self.bound_, self.bound_se_ = float(told["bound"]), float(told["bound_se"])
+        self.gradient_ = str(told["gradient"])
+        self.histories_ = {
+            name.removeprefix("history_"): History.from_dataset(found)
+            for name, found in state.items()
+            if name.startswith("history_")
+        }
+
+
+def _batches(source: Source) -> Iterator[Batch]:
+    """All that is scored, a part at a time."""
+    every = source.told()
+    size = max(1, TOGETHER // ((source.run_in + source.length) * 64))
+    for first in range(0, len(every), size):
+        yield source.batch(every.take(slice(first, first + size)))
