@@ -20,6 +20,11 @@ BLUE, ORANGE, GREEN, *_ = plot.PALETTE
 DARK = "0.35"
 TARGET: dict[str, Any] = {"color": "black", "linewidth": 0.9, "linestyle": ":"}
 PARTS = ("value", "low", "high")
+MEASURES = {
+    "bits_per_spike": ("linear-track: mean rates", "bits/spike"),
+    "log_likelihood": ("linear-track: distributions", "nats/s per unit"),
+}
+"""What is recorded of the recording, its title and its unit."""
 MS = 1e3
 
 
@@ -28,19 +33,20 @@ def draw(run: Run, path: Path) -> None:
     from matplotlib import pyplot
 
     with plot.style():
-        figure, axes = pyplot.subplots(1, 4, figsize=(13.0, 3.4), width_ratios=[1.3, 1.0, 1.0, 0.7])
-        _models(run, axes[0])
-        _delays(run, axes[1])
-        _sets(run, axes[2])
-        _coverage(run, axes[3])
+        figure, axes = pyplot.subplots(1, 5, figsize=(15.0, 3.3), width_ratios=[1.0, 1.0, 1.0, 1.0, 0.5])
+        for ax, quantity in zip(axes, MEASURES, strict=False):
+            _models(run, ax, quantity)
+        _delays(run, axes[2])
+        _sets(run, axes[3])
+        _coverage(run, axes[4])
         letters(axes)
         figure.savefig(path, format="png")
         pyplot.close(figure)
 
 
-def _models(run: Run, ax: Axes) -> None:
+def _models(run: Run, ax: Axes, name: str) -> None:
     """Value and 95% interval of each model on the recording."""
-    title, name = "linear-track: rates one bin ahead", "bits_per_spike"
+    title, words = MEASURES[name]
     arms = dict.fromkeys(str(row["arm"]) for row in run.rows if row["quantity"] == f"{name}, value")
     if not arms:
         silent(ax, title)
@@ -51,7 +57,7 @@ def _models(run: Run, ax: Axes) -> None:
         ax.plot([low, high], [place, place], color=color, linewidth=1.6)
         ax.plot(value, place, "o", color=color, markersize=5.5)
     ax.set_yticks(range(len(arms)), labels=[arm.replace(", ", ",\n") for arm in arms], fontsize=8)
-    ax.set(title=title, xlabel="bits/spike, 95% interval", ylim=(len(arms) - 0.5, -0.5))
+    ax.set(title=title, xlabel=f"{words}, 95% interval", ylim=(len(arms) - 0.5, -0.5))
 
 
 def _seeds(run: Run) -> list[int]:

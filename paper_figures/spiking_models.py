@@ -20,16 +20,19 @@ from paper_figures.harness import Claim, Figure, Run, run_figure
 from simulations.delayed_network import DelayConfig
 
 METRIC = "bits_per_spike"
+METRICS = (METRIC, "log_likelihood")
+"""Of the mean rate, a Poisson's, and of the whole predictive distribution, which of GLM and MM-GPVAE is a mixture over draws."""
 
 
 def _beside(other: str, name: str) -> Callable[[Run], Claim]:
     def claim(run: Run) -> Claim:
         table = on_the_track(run)
         for model in table["model"].values:
-            one = table.sel(model=model, metric=METRIC)
-            for part in ("value", "low", "high"):
-                value = float(one[part])
-                run.record("data", quantity=f"{METRIC}, {part}", arm=str(model), seed=run.seed, value=value)
+            for metric in METRICS:
+                one = table.sel(model=model, metric=metric)
+                for part in ("value", "low", "high"):
+                    value, quantity = float(one[part]), f"{metric}, {part}"
+                    run.record("data", quantity=quantity, arm=str(model), seed=run.seed, value=value)
         pair = table.sel(model="SpikingEncoder", other=other, metric=METRIC)
         value, low, high = (float(pair[part]) for part in ("diff", "diff_low", "diff_high"))
         words = (

@@ -48,13 +48,18 @@ def made_planted(off=0):
 
 def made_table():
     """What `on_the_track` returns: the encoder is .1 better than the next."""
-    value = np.array([0.9, 0.6, 0.8, 0.55, 0.78])[:, None]
+    value = np.array([0.9, 0.6, 0.8, 0.55, 0.78])[:, None] * [1.0, -2.0]
     diff = value[:, None] - value[None]
     one, pair = ("model", "metric"), ("model", "other", "metric")
     return xr.Dataset(
         {"value": (one, value), "low": (one, value - 0.1), "high": (one, value + 0.1)}
         | {"diff": (pair, diff), "diff_low": (pair, diff - 0.05), "diff_high": (pair, diff + 0.05)},
-        coords={"model": MODELS, "other": MODELS, "metric": ["bits_per_spike"], "seed": [0, 1, 2]},
+        coords={
+            "model": MODELS,
+            "other": MODELS,
+            "metric": ["bits_per_spike", "log_likelihood"],
+            "seed": [0, 1, 2],
+        },
     )
 
 
@@ -111,7 +116,7 @@ def test_the_picture_has_all_panels(run, made, tmp_path):
     words = [text.get_text() for one in drawn.axes for text in one.texts]
     assert "not run" not in words
     assert all(one.get_title(loc="left") or one.get_title() for one in drawn.axes)
-    places = drawn.axes[1].collections[0].get_offsets()
+    places = drawn.axes[2].collections[0].get_offsets()
     assert places.shape == (3, 2)
     box = drawn.get_tightbbox()
     assert min(box.x0, box.y0) > -0.3
