@@ -219,8 +219,8 @@ def observation(
     where = coords | {d: np.asarray(labels) for d, labels in modality.coords.items()}
 
     def shaped(values: np.ndarray) -> xr.DataArray:
-        dims = (*lead[: values.ndim - 1], *modality.dims)
-        array = values.reshape(*values.shape[:-1], *modality.shape)
+        dims = (*lead[len(lead) + 1 - values.ndim :], *modality.dims)
+        array = values.reshape((*values.shape[:-1], *modality.shape))
         return xr.DataArray(array, dims=dims, coords={d: where[d] for d in dims if d in where})
 
     return Gaussian(
