@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from neurokit_snn.snn.kernels.cell import HARD, SOFT
+from neurokit_snn.snn.kernels.cell import HARD, NONE, SOFT
 from neurokit_snn.snn.kernels.loops import (
     ALPHA,
     BETA,
@@ -78,9 +78,10 @@ def _history(start: Array, kept: Array, added: Array, mask: Array, low: int, n: 
 @compiled
 def _through_spike(
     h: Array, s: Array, gs: Array, gv: Array, ga: Array, limit: Array, rest: Array, adapts: bool,
-    reset: int, levels: int, detach: bool, code: int, width: float, slope: Array, dh: Array, dl: Array,
+    reset: int, levels: int, detach: bool, code: int, width: float,
+    limits: bool, work: Array, slope: Array, dh: Array, dl: Array,
 ) -> None:  # fmt: skip
-    """One step back through reset and spike: gradients ``dh`` of the membrane before the reset and ``dl`` of the limit."""
+    """One step back through reset and spike: gradients ``dh`` of membranes before the reset; with ``limits``, ``dl`` of theirs."""
     n, one, zero, most = h.size, h.dtype.type(1), h.dtype.type(0), h.dtype.type(levels)
     if levels == 1:
         for k in range(n):
@@ -90,34 +91,36 @@ def _through_spike(
         for k in range(n):
             z = h[k] / limit[k]
             slope[k] = one / limit[k] if zero < z < most else zero
-    # dl is first what the spike is told, then what the limit is.
-    copy(gs, dl)
+    told = gs  # of the spike, from everywhere
+    if adapts or (reset != NONE and not detach):
+        told = work
+        copy(gs, told)
     if adapts:
         for k in range(n):
-            dl[k] += ga[k]
+            told[k] += ga[k]
     if reset == HARD and not detach:
         for k in range(n):
-            dl[k] += gv[k] * (rest[k] - h[k])
+            told[k] += gv[k] * (rest[k] - h[k])
     elif reset == SOFT and not detach:
         for k in range(n):
-            dl[k] -= gv[k] * limit[k]
-    for k in range(n):
-        slope[k] *= dl[k]
-    if levels == 1:
+            told[k] -= gv[k] * limit[k]
+    if reset == HARD:
         for k in range(n):
-            dl[k] = -slope[k]
+            dh[k] = gv[k] * (one - s[k]) + slope[k] * told[k]
     else:
         for k in range(n):
-            dl[k] = -slope[k] * h[k] / limit[k]
+            dh[k] = gv[k] + slope[k] * told[k]
+    if not limits:
+        return
+    if levels == 1:
+        for k in range(n):
+            dl[k] = -slope[k] * told[k]
+    else:
+        for k in range(n):
+            dl[k] = -slope[k] * told[k] * h[k] / limit[k]
     if reset == SOFT and not detach:
         for k in range(n):
             dl[k] -= gv[k] * s[k]
-    if reset == HARD:
-        for k in range(n):
-            dh[k] = gv[k] * (one - s[k]) + slope[k]
-    else:
-        for k in range(n):
-            dh[k] = gv[k] + slope[k]
 
 
 @compiled
@@ -209,7 +212,7 @@ def backward(
             adaptations = _history(a0, rho, s, mask, low, n)
         if current and learned:
             currents = _history(i0, alpha, x, mask, low, n)
-        work, on = np.empty((10, n), dtype), np.empty(n, np.bool_)
+        work, on = np.empty((11, n), dtype), np.empty(n, np.bool_)
         gv, gi, ga = work[0], work[1], work[2]
         old_v, old_i, old_a = work[3], work[4], work[5]
         slope, dh, dl = work[6], work[7], work[8]
@@ -225,7 +228,7 @@ def backward(
                     limit[k] = theta[k] + jump[k] * adaptations[t, k]
             _through_spike(
                 ht, st, gs[t, low:high], gv, ga, limit, p[REST], adapts,
-                reset, levels, detach, code, width, slope, dh, dl,
+                reset, levels, detach, code, width, adapts or learned, work[10], slope, dh, dl,
             )  # fmt: skip
             if gh.shape[0] > 0:
                 ght = gh[t, low:high]
