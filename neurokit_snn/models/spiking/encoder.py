@@ -17,15 +17,14 @@ from neurokit_snn.models.base import AbstractModel
 from neurokit_snn.models.covariates import counts_and_mask
 from neurokit_snn.models.module_state import module_state, weights_from
 from neurokit_snn.models.observations import AbstractObservation, Bernoulli, Poisson, Space
+from neurokit_snn.models.spiking import connections
 from neurokit_snn.models.spiking.code import Code
 from neurokit_snn.models.spiking.fitting import fitted, fresh, outputs_of
 from neurokit_snn.models.spiking.likelihoods import COUNT_NATS, LOG_RATE_LIMIT
-from neurokit_snn.models.spiking.network import Builder, RateNetwork, Sizes, Synapses
+from neurokit_snn.models.spiking.network import Builder, RateNetwork, Sizes
 from neurokit_snn.models.spiking.sampling import free_run
 from neurokit_snn.models.spiking.settings import memory_of, plan_of, rule_named, run_in_of, sizes_of
 from neurokit_snn.models.spiking.stretches import Source
-from neurokit_snn.snn.delays.layer import Delays
-from neurokit_snn.snn.network import Network
 from neurokit_snn.snn.training import Rule
 from neurokit_snn.torchloop import History
 
@@ -217,11 +216,9 @@ class SpikingEncoder(AbstractModel):
             When the model is not fitted, or was fitted without delays.
         """
         self._check_fitted()
-        found = self._delayed()
-        if found is None:
-            raise ModelError("SpikingEncoder: no delays were learned; fit with delays > 0 and coupling=True")
-        seconds = (found.delays[0].round().numpy().astype(np.float64) + 1.0) * self.bin_width_
-        return self._between(seconds, "delay", {"units": "s"})
+        return connections.delays_between(
+            self.network_, target=self._targets(), source=self.units_, bin_width=self.bin_width_
+        )
 
     @property
     def couplings_(self) -> xr.DataArray:
@@ -236,28 +233,10 @@ class SpikingEncoder(AbstractModel):
             When the model is not fitted, has hidden layers or a network of the user's own, or reads no past.
         """
         self._check_fitted()
-        network = self.network_.network
-        if self.hidden or self.network is not None or not isinstance(network, Network):
-            raise ModelError(
-                "SpikingEncoder: only units coupled without hidden layers have couplings; fit with hidden=() and coupling=True"
-            )
-        weight = network.layers[0].weight.detach().double().numpy().reshape(-1, *[self.units_.size] * 2)[0]
-        weight = weight.copy()
-        np.fill_diagonal(weight, np.nan)
-        return self._between(weight, "coupling", {"units": "log rate x bins"})
+        return connections.couplings_between(self.network_, units=self.units_)
 
-    def _delayed(self) -> Delays | None:
-        """The layer whose sources are the units' past spikes."""
-        network = self.network_.network
-        if not self.sizes_.delays or self.network is not None or not isinstance(network, Network):
-            return None
-        first = network.layers[0]
-        return first.past if isinstance(first, Synapses) else first
-
-    def _between(self, values: np.ndarray, name: str, attrs: dict[str, str]) -> xr.DataArray:
-        target = np.arange(values.shape[0]) if self.hidden else self.units_
-        coords = {"target": target, "source": self.units_}
-        return xr.DataArray(values, dims=("target", "source"), coords=coords, name=name, attrs=attrs)
+    def _targets(self) -> np.ndarray:
+        return np.arange(self.sizes_.hidden[0]) if self.sizes_.hidden else self.units_
 
     # ---- fit ---------------------------------------------------------------------------------------------------
 

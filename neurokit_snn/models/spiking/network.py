@@ -204,7 +204,7 @@ class RateNetwork(Stateful):
 
     def __init__(self, sizes: Sizes, builder: Builder | None = None) -> None:
         super().__init__()
-        self.sizes = sizes
+        self.sizes, self.own_builder = sizes, builder is not None
         self.bias = nn.Parameter(torch.zeros(sizes.outputs))
         straight = sizes.direct and sizes.columns
         self.direct = nn.Linear(sizes.columns, sizes.outputs, bias=False) if straight else None
