@@ -9,6 +9,7 @@ from .dropout import SharedDropout as SharedDropout
 from .energy import EnergyCosts as EnergyCosts
 from .energy import EnergyReport as EnergyReport
 from .energy import estimate_energy as estimate_energy
+from .folding import fold_norms as fold_norms
 from .network import Network as Network
 from .network import Recurrent as Recurrent
 from .network import Residual as Residual
@@ -20,6 +21,9 @@ from .neurons import CurrentLIF as CurrentLIF
 from .neurons import IntegerLIF as IntegerLIF
 from .neurons import LeakyIntegrator as LeakyIntegrator
 from .neurons import ParametricLIF as ParametricLIF
+from .nir.export import NIRWarning as NIRWarning
+from .nir.export import to_nir as to_nir
+from .nir.imported import from_nir as from_nir
 from .operations import LayerOperations as LayerOperations
 from .operations import count_operations as count_operations
 from .resnet import spiking_resnet as spiking_resnet

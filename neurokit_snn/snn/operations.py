@@ -178,12 +178,15 @@ def fan_out(module: nn.Module, shape: Sequence[int]) -> Tensor:
         if module.source is None:
             return torch.full((module.in_features,), count * module.out_features, dtype=torch.float64)
         return count * torch.bincount(module.source.flatten().cpu(), minlength=module.in_features).double()
+    kind = next(kind for kind in WEIGHTED if isinstance(module, kind))
     probe = copy.deepcopy(module).cpu().double().requires_grad_(False)
     for weight in probe.parameters():
         weight.fill_(1.0)
     with torch.enable_grad():
         x = torch.zeros(1, *shape, dtype=torch.float64, requires_grad=True)
-        (slope,) = torch.autograd.grad(probe.forward(x).sum(), x)  # not by calling it: its hooks stay out
+        # As its kind does it: not by calling the layer, which has hooks, nor as one does that makes other weights of its own.
+        made: Tensor = kind.forward(probe, x)
+        (slope,) = torch.autograd.grad(made.sum(), x)
     return slope[0]
 
 

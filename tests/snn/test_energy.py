@@ -21,6 +21,7 @@ from neurokit_snn.snn import (
     estimate_energy,
 )
 from neurokit_snn.snn.operations import fan_out
+from neurokit_snn.snn.resnet import StandardConv2d
 
 
 def _spikes(*shape: int, rate: float = 0.3, seed: int = 0) -> torch.Tensor:
@@ -59,6 +60,7 @@ def test_fan_out_of_strides_groups_and_transposes_is_what_a_spike_changes():
         (nn.Conv3d(1, 2, 2, stride=2), (1, 5, 4, 4)),
         (nn.ConvTranspose2d(2, 3, 3, stride=2, padding=1), (2, 4, 4)),
         (nn.Conv1d(1, 2, 3, padding=1, padding_mode="circular"), (1, 5)),
+        (StandardConv2d(2, 3, 3, stride=2), (2, 5, 5)),
     ]
     for layer, shape in layers:
         found = fan_out(layer, shape)

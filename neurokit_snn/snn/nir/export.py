@@ -1,0 +1,312 @@
+"""A network as a graph of NIR."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from neurokit_snn._extras import require
+from neurokit_snn.errors import ConfigError, ModelError
+from neurokit_snn.snn.delays.layer import Delays
+from neurokit_snn.snn.dropout import SharedDropout
+from neurokit_snn.snn.folding import Shift
+from neurokit_snn.snn.network import NORMS, Network, Recurrent, Residual
+from neurokit_snn.snn.neuron import Neuron
+from neurokit_snn.snn.nir.neurons import losses, node_of
+
+__all__ = ["NIRWarning", "to_nir"]
+
+NOTHING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, SharedDropout)
+"""Layers that do nothing in evaluation mode."""
+
+
+class NIRWarning(UserWarning):
+    """A graph of NIR does not say all that the network does, or says what cannot be kept."""
+
+
+def to_nir(network: Network, input_shape: Sequence[int], *, dt: float = 1e-4) -> Any:
+    """A network, as it is in evaluation mode, as a graph of NIR (Pedersen et al., Nature Communications 15:8122, 2024).
+
+    NIR lives in continuous time and says neither how long a step is nor how a neuron is reset; both stand in the ``metadata`` of
+    each node, with all other fields, and `from_nir` reads them. What other tools will do otherwise is told in one `NIRWarning`:
+    soft resets and none, thresholds that adapt, spikes above 1, delays that are rounded. Surrogates and detached resets stand
+    in the metadata too and change no spike. NIR has a spike where the membrane is above the threshold, ours have one at the
+    threshold as well: with weights that are round numbers that is another spike train.
+
+    Linear -> Affine or Linear, Conv1d, Conv2d, AvgPool2d, Flatten; LIF, ParametricLIF, AdaptiveLIF, IntegerLIF -> LIF, IF ->
+    IF, CurrentLIF -> CubaLIF, LeakyIntegrator -> LI; Recurrent -> a cycle of neurons and Linear; Residual -> a Scale of ones
+    that two paths lead to; Delays -> a Delay with a Linear for each delay that occurs. Dropout is left out.
+
+    Parameters
+    ----------
+    network
+        Without batch norms: see `fold_norms`.
+    input_shape
+        Of one step of one trial, ``(feature,)`` or ``(channel, y, x)``.
+    dt
+        Length of a step, s. 0.1 ms is what snnTorch and others take for granted.
+
+    Returns
+    -------
+    nir.NIRGraph
+        For `nir.write` and other tools.
+
+    Raises
+    ------
+    ModelError
+        When there is a layer that NIR has no node for, naming it.
+    ConfigError
+        When ``dt`` is no time.
+
+    Warns
+    -----
+    NIRWarning
+        When another tool will do otherwise.
+
+    Examples
+    --------
+    >>> from neurokit_snn.snn import LIF
+    >>> graph = to_nir(Network(nn.Linear(3, 2), LIF(tau=4.0)), (3,))
+    >>> [type(node).__name__ for node in graph.nodes.values()]
+    ['Input', 'Affine', 'LIF', 'Output']
+    >>> graph.nodes["lif_1"].tau, graph.nodes["lif_1"].r
+    (array([0.0004, 0.0004], dtype=float32), array([1., 1.], dtype=float32))
+    """
+    nir = require("nir", extra="torch")
+    if not (dt > 0 and np.isfinite(dt)):
+        raise ConfigError(f"to_nir: dt is {dt}; give the seconds of a step")
+    graph = _Graph(tuple(input_shape), dt)
+    sources = graph.walk(network, "", ["input"])
+    graph.add("output", nir.Output(output_type={"output": np.array(graph.shape)}), sources)
+    if graph.told:
+        warnings.warn(f"NIR does not say: {'; '.join(graph.told)}", NIRWarning, stacklevel=2)
+    about = {"dt": float(dt), "source": "neurokit_snn"}
+    return nir.NIRGraph(nodes=graph.nodes, edges=graph.edges, metadata=about)
+
+
+class _Graph:
+    """Nodes and edges so far, and the shape of what comes out of the last ones."""
+
+    def __init__(self, shape: tuple[int, ...], dt: float) -> None:
+        import nir
+
+        self.shape, self.dt = shape, dt
+        self.nodes: dict[str, Any] = {"input": nir.Input(input_type={"input": np.array(shape)})}
+        self.edges: list[tuple[str, str]] = []
+        self.told: list[str] = []
+
+    def add(self, name: str, node: Any, sources: list[str]) -> list[str]:
+        """Add a node that takes the sum of some others; itself is what the next one takes."""
+        self.nodes[name] = node
+        self.edges += [(source, name) for source in sources]
+        return [name]
+
+    def walk(self, network: Network, path: str, sources: list[str]) -> list[str]:
+        """Add the layers of a network."""
+        for i, layer in enumerate(network.layers):
+            here = f"{path}{i}"
+            if isinstance(layer, Shift):
+                self._shift(layer, here, sources)
+            elif not isinstance(layer, NOTHING):
+                sources = self._layer(layer, here, sources)
+        return sources
+
+    def _layer(self, layer: nn.Module, path: str, sources: list[str]) -> list[str]:
+        if isinstance(layer, Network):
+            return self.walk(layer, f"{path}_", sources)
+        if isinstance(layer, Residual):
+            return self._residual(layer, path, sources)
+        if isinstance(layer, Recurrent):
+            return self._recurrent(layer, path, sources)
+        if isinstance(layer, Delays):
+            return self._delays(layer, path, sources)
+        if isinstance(layer, Neuron):
+            return self.add(f"{type(layer).__name__.lower()}_{path}", self._neuron(layer, path), sources)
+        if isinstance(layer, NORMS):
+            raise ModelError(
+                f"layer {path} is a {type(layer).__name__}, and NIR has none; export fold_norms(network)"
+            )
+        with torch.no_grad():
+            try:
+                made = layer.eval()(torch.zeros(1, *self.shape, dtype=_dtype(layer)))
+            except RuntimeError as error:
+                raise ModelError(
+                    f"layer {path}: {type(layer).__name__}: {error}; check input_shape"
+                ) from error
+        node = _stateless(layer, self.shape, path)
+        self.shape = tuple(made.shape[1:])
+        reckoned = node.output_type["output"]
+        if reckoned is not None and tuple(int(n) for n in reckoned) != self.shape:
+            raise ModelError(
+                f"layer {path}: {type(layer).__name__}: NIR reckons with outputs {tuple(map(int, reckoned))}, not "
+                f"{self.shape}; kernels must be square"
+            )
+        return self.add(f"{type(node).__name__.lower()}_{path}", node, sources)
+
+    def _neuron(self, neuron: Neuron, path: str) -> Any:
+        self.told += [f"layer {path} ({type(neuron).__name__}): {loss}" for loss in losses(neuron)]
+        try:
+            return node_of(neuron, self.shape, dt=self.dt)
+        except (ModelError, RuntimeError) as error:
+            raise ModelError(f"layer {path}: {error}") from error
+
+    def _residual(self, block: Residual, path: str, sources: list[str]) -> list[str]:
+        import nir
+
+        before = self.shape
+        body = self._path(block.body, f"{path}_body", sources)
+        after, self.shape = self.shape, before
+        skip = sources if block.shortcut is None else self._path(block.shortcut, f"{path}_shortcut", sources)
+        if set(skip) & set(body):
+            raise ModelError(
+                f"layer {path}: Residual: its body has no layer; NIR cannot add a node to itself"
+            )
+        self.shape = after
+        return self.add(f"sum_{path}", nir.Scale(scale=np.ones(after, np.float32)), [*skip, *body])
+
+    def _path(self, part: nn.Module, path: str, sources: list[str]) -> list[str]:
+        """One of two paths; if it forks at once it begins with a node of its own, so that no node leads three ways."""
+        import nir
+
+        network = part if isinstance(part, Network) else Network(part)
+        if _forks(network):
+            sources = self.add(f"fork_{path}", nir.Scale(scale=np.ones(self.shape, np.float32)), sources)
+        return self.walk(network, f"{path}_", sources)
+
+    def _recurrent(self, layer: Recurrent, path: str, sources: list[str]) -> list[str]:
+        # The dot is what snnTorch goes by.
+        neuron, back = f"recurrent_{path}.neuron", f"recurrent_{path}.back"
+        self.add(neuron, self._neuron(layer.neuron, path), sources)
+        self.add(back, _stateless(layer.back, self.shape, path), [neuron])
+        self.edges.append((back, neuron))
+        return [neuron]
+
+    def _delays(self, layer: Delays, path: str, sources: list[str]) -> list[str]:
+        """A branch for each delay: who comes in so much later, times the weights that have it."""
+        import nir
+
+        found = layer.delays
+        delays = torch.where(torch.isnan(found), -1.0, found).round().long()
+        if bool((found != found.round())[~torch.isnan(found)].any()):
+            self.told.append(f"layer {path} (Delays): delays between two steps, which are rounded")
+        weight = layer.weight.detach()
+        if layer.source is not None:
+            every = weight.new_zeros(found.shape)
+            weight = every.scatter(2, layer.source.expand(weight.shape), weight)
+        about = {"window": layer.window, "tail": bool(layer.tail)}
+        ends = []
+        for delay in sorted(set(delays[delays >= 0].tolist())):
+            own = torch.where(delays == delay, weight, 0.0).sum(0)
+            wait = nir.Delay(delay=np.full(self.shape, delay * self.dt), metadata={"steps": delay})
+            start = self.add(f"delay_{path}_{delay}", wait, sources)
+            ends += self.add(f"delayed_{path}_{delay}", nir.Linear(weight=_array(own), metadata=about), start)
+        self.shape = (layer.out_features,)
+        return ends
+
+    def _shift(self, layer: Shift, path: str, sources: list[str]) -> None:
+        """The bias of the delays before it, at the first of their branches."""
+        import nir
+
+        first = self.nodes[sources[0]]
+        if not isinstance(first, nir.Linear):
+            raise ModelError(f"layer {path} is a Shift that is not behind Delays; NIR has no node for it")
+        self.nodes[sources[0]] = nir.Affine(
+            weight=first.weight, bias=_array(layer.shift), metadata=first.metadata
+        )
+
+
+def _forks(network: Network) -> bool:
+    first = next((layer for layer in network.layers if not isinstance(layer, NOTHING)), None)
+    return isinstance(first, Residual) or (isinstance(first, Network) and _forks(first))
+
+
+def _dtype(layer: nn.Module) -> torch.dtype:
+    return next((weight.dtype for weight in layer.parameters()), torch.float32)
+
+
+def _array(values: Tensor) -> np.ndarray:
+    return values.detach().cpu().numpy().copy()
+
+
+def _stateless(layer: nn.Module, shape: tuple[int, ...], path: str) -> Any:
+    """The node of a layer of torch."""
+    import nir
+
+    if isinstance(layer, nn.Linear):
+        if len(shape) != 1:
+            raise ModelError(
+                f"layer {path}: Linear: its input has shape {shape}; NIR knows (feature,): put a Flatten before it"
+            )
+        if layer.bias is None:
+            return nir.Linear(weight=_array(layer.weight))
+        return nir.Affine(weight=_array(layer.weight), bias=_array(layer.bias))
+    if isinstance(layer, (nn.Conv1d, nn.Conv2d)):
+        return _convolution(layer, shape, path)
+    if isinstance(layer, nn.Flatten) and layer.start_dim >= 1:
+        end = layer.end_dim - 1 if layer.end_dim > 0 else layer.end_dim
+        return nir.Flatten(input_type={"input": np.array(shape)}, start_dim=layer.start_dim - 1, end_dim=end)
+    if isinstance(layer, nn.AvgPool2d) and _is_plain_pool(layer):
+        kind = nir.SumPool2d if layer.divisor_override == 1 else nir.AvgPool2d
+        pairs = (_pair(layer.kernel_size), _pair(layer.stride), _pair(layer.padding))
+        return kind(*(np.array(pair) for pair in pairs))
+    raise ModelError(
+        f"layer {path} is a {type(layer).__name__}, or one in a form, that NIR has no node for; there are nodes for Linear, "
+        "Conv1d, Conv2d, AvgPool2d, Flatten, neurons, Delays, Recurrent and Residual"
+    )
+
+
+def _convolution(layer: nn.Conv1d | nn.Conv2d, shape: tuple[int, ...], path: str) -> Any:
+    import nir
+
+    if layer.padding_mode != "zeros":
+        raise ModelError(
+            f"layer {path}: {type(layer).__name__}: padding_mode is {layer.padding_mode!r}; NIR pads with zeros"
+        )
+    weight = getattr(layer, "standardised", lambda: layer.weight)()
+    bias = np.zeros(layer.out_channels, np.float32) if layer.bias is None else _array(layer.bias)
+    one = isinstance(layer, nn.Conv1d)
+
+    def told(value: Any) -> Any:
+        if isinstance(value, str):
+            return value
+        return int(value[0]) if one else (int(value[0]), int(value[1]))
+
+    return (nir.Conv1d if one else nir.Conv2d)(
+        input_shape=shape[1] if one else (shape[1], shape[2]),
+        weight=_array(_ungrouped(weight, layer.groups)),
+        stride=told(layer.stride),
+        padding=told(layer.padding),
+        dilation=told(layer.dilation),
+        groups=1,
+        bias=bias,
+        metadata={"groups": layer.groups} if layer.groups > 1 else {},
+    )
+
+
+def _ungrouped(weight: Tensor, groups: int) -> Tensor:
+    """Weights of groups with zeros between the groups: nir 1.0 takes the inputs of one group for all and refuses such graphs."""
+    if groups == 1:
+        return weight
+    out, own, *kernel = weight.shape
+    every = weight.new_zeros(groups, out // groups, groups, own, *kernel)
+    for group, part in enumerate(weight.chunk(groups)):
+        every[group, :, group] = part
+    return every.view(out, groups * own, *kernel)
+
+
+def _is_plain_pool(layer: nn.AvgPool2d) -> bool:
+    padded = any(_pair(layer.padding))
+    return (
+        not layer.ceil_mode
+        and (layer.count_include_pad or not padded)
+        and layer.divisor_override in (None, 1)
+    )
+
+
+def _pair(value: int | tuple[int, ...]) -> tuple[int, ...]:
+    return (value, value) if isinstance(value, int) else tuple(value)
