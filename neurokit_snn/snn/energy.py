@@ -96,8 +96,8 @@ class EnergyReport:
 
     Attributes
     ----------
-    layers
-        One row a layer.
+    rows
+        One for each layer.
     costs
         Of single operations.
     steps
@@ -106,7 +106,7 @@ class EnergyReport:
         How often the artificial network runs for a trial.
     """
 
-    layers: tuple[LayerOperations, ...]
+    rows: tuple[LayerOperations, ...]
     costs: EnergyCosts
     steps: float
     ann_steps: float
@@ -114,33 +114,33 @@ class EnergyReport:
     @property
     def proxy(self) -> float:
         """Arithmetic at synapses alone, pJ."""
-        return sum(self.costs.proxy(row) for row in self.layers)
+        return sum(self.costs.proxy(row) for row in self.rows)
 
     @property
     def memory(self) -> float:
         """Arithmetic with reads and writes, neurons included, pJ."""
-        return sum(self.costs.memory(row) for row in self.layers)
+        return sum(self.costs.memory(row) for row in self.rows)
 
     @property
     def ann(self) -> float:
         """An artificial network with the same connections, arithmetic alone, pJ."""
-        return sum(row.dense for row in self.layers) * self.costs.mac * self.ann_steps / self.steps
+        return sum(row.dense for row in self.rows) * self.costs.mac * self.ann_steps / self.steps
 
     @property
     def ann_memory(self) -> float:
         """The artificial network with its reads and writes, pJ."""
-        return sum(self.costs.artificial(row) for row in self.layers) * self.ann_steps / self.steps
+        return sum(self.costs.artificial(row) for row in self.rows) * self.ann_steps / self.steps
 
     def to_dataset(self) -> xr.Dataset:
         """The table: a column for each number of `LayerOperations`, and ``proxy`` and ``memory`` in pJ, along ``layer``.
 
         The four totals, the costs and the steps are attributes.
         """
-        names = [field.name for field in dataclasses.fields(LayerOperations) if field.name != "layer"]
-        columns = {name: ("layer", [getattr(row, name) for row in self.layers]) for name in names}
-        table = xr.Dataset(columns, coords={"layer": [row.layer for row in self.layers]})
+        names = [field.name for field in dataclasses.fields(LayerOperations) if field.name != "name"]
+        columns = {name: ("layer", [getattr(row, name) for row in self.rows]) for name in names}
+        table = xr.Dataset(columns, coords={"layer": [row.name for row in self.rows]})
         for name, price in (("proxy", self.costs.proxy), ("memory", self.costs.memory)):
-            table[name] = ("layer", [price(row) for row in self.layers], {"units": "pJ"})
+            table[name] = ("layer", [price(row) for row in self.rows], {"units": "pJ"})
         totals = {name: getattr(self, name) for name in ("proxy", "ann", "memory", "ann_memory")}
         costs = {f"cost_{name}": value for name, value in dataclasses.asdict(self.costs).items()}
         steps = {"steps": self.steps, "ann_steps": self.ann_steps}
@@ -174,7 +174,7 @@ def estimate_energy(
     Returns
     -------
     EnergyReport
-        ``.proxy``, ``.ann``, ``.memory``, ``.ann_memory`` in pJ a trial; ``.layers``; ``.to_dataset()``.
+        ``.proxy``, ``.ann``, ``.memory``, ``.ann_memory`` in pJ a trial; ``.rows``; ``.to_dataset()``.
 
     Raises
     ------
@@ -196,10 +196,10 @@ def estimate_energy(
         raise ConfigError(
             f"estimate_energy: ann_steps is {ann_steps}; give 1 or more, or None for once a step"
         )
-    layers = count_operations(network, x, mask=mask)
+    rows = count_operations(network, x, mask=mask)
     steps = float(trial_lengths(x, mask).double().mean())
     return EnergyReport(
-        layers=layers,
+        rows=rows,
         costs=costs or EnergyCosts(),
         steps=steps,
         ann_steps=steps if ann_steps is None else float(ann_steps),

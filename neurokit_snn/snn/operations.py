@@ -48,8 +48,8 @@ class LayerOperations:
 
     Attributes
     ----------
-    layer, kind
-        Name in the network, and class.
+    name, kind
+        In the network, and of its class.
     input_kind
         Of all that came in: ``binary`` (0 and 1), ``integer`` or ``real``; signs do not matter. Empty for neurons.
     input_rate
@@ -70,7 +70,7 @@ class LayerOperations:
         Numbers that a neuron's state has.
     """
 
-    layer: str
+    name: str
     kind: str
     input_kind: str = ""
     input_rate: float = math.nan
@@ -289,13 +289,13 @@ class _Counter:
             silent = self._is_readout or not each["updates"]
             rate = math.nan if silent else each["outputs"] / each["updates"]
             words = 1 + self.module.filters + self.module.adapts
-            return LayerOperations(layer=self.name, kind=kind, rate=rate, words=words, **each)
+            return LayerOperations(name=self.name, kind=kind, rate=rate, words=words, **each)
         if not inputs:
             unused = " (folded)" if isinstance(self.module, NORMS) else " (never run)"
-            return LayerOperations(layer=self.name, kind=kind + unused)
+            return LayerOperations(name=self.name, kind=kind + unused)
         real = KINDS[self.kind] == "real"
         return LayerOperations(
-            layer=self.name,
+            name=self.name,
             kind=kind,
             input_kind=KINDS[self.kind],
             input_rate=size / inputs,

@@ -32,7 +32,7 @@ def test_linear_by_hand():
     x = torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0]]).unsqueeze(1).repeat(1, 2, 1)
     x[0, 1] = 0.0  # of two trials, one has 3 spikes and the other 1
     row, neurons = count_operations(Network(nn.Linear(3, 4), IF(threshold=1e9)), x)
-    assert (row.layer, row.kind, row.input_kind) == ("layers.0", "Linear", "binary")
+    assert (row.name, row.kind, row.input_kind) == ("layers.0", "Linear", "binary")
     assert (row.acs, row.macs, row.dense) == (4 * 2.0, 0.0, 3 * 3 * 4.0)
     assert row.input_rate == pytest.approx(4 / 18)
     assert (row.events, row.outputs) == (2.0, 12.0)
@@ -75,7 +75,7 @@ def test_recurrent_layer_by_hand():
     layer = Recurrent(IF(), 2)
     nn.init.zeros_(layer.back.weight)
     # Each neuron fires at each of three steps; the spikes of the first two come back, each to two neurons.
-    by_name = {row.layer: row for row in count_operations(Network(layer), torch.ones(3, 4, 2))}
+    by_name = {row.name: row for row in count_operations(Network(layer), torch.ones(3, 4, 2))}
     assert by_name["layers.0.back"].acs == 2 * 2 * 2
     assert by_name["layers.0.back"].dense == 3 * 2 * 2
     assert by_name["layers.0.neuron"].rate == 1.0
@@ -108,7 +108,7 @@ def test_energy_of_spikes_falls_with_their_number():
     half[half.nonzero().flatten()[::2]] = 0.0
     half = half.view(x.shape)
     assert half.sum() == x.sum() / 2 or half.sum() == (x.sum() - 1) / 2
-    many, few = (estimate_energy(net, each).layers[0] for each in (x, half))
+    many, few = (estimate_energy(net, each).rows[0] for each in (x, half))
     assert few.acs / many.acs == pytest.approx(float(half.double().sum() / x.double().sum()), rel=1e-12)
     none = estimate_energy(net, torch.zeros_like(x))
     assert none.proxy == 0.0
@@ -135,10 +135,10 @@ def test_four_estimates_by_hand():
 def test_a_norm_behind_weights_is_folded_and_another_is_not():
     body = Network(nn.BatchNorm1d(4), LIF(), nn.Linear(4, 4), nn.BatchNorm1d(4))
     net = Network(nn.Linear(3, 4), Residual(body))
-    rows = {row.layer: row for row in count_operations(net, _spikes(6, 2, 3))}
+    rows = {row.name: row for row in count_operations(net, _spikes(6, 2, 3))}
     assert rows["layers.1.body.layers.0"].kind == "BatchNorm1d (folded)"  # right behind the first Linear
     net = Network(nn.Linear(3, 4), LIF(), Residual(body))
-    rows = {row.layer: row for row in count_operations(net, _spikes(6, 2, 3))}
+    rows = {row.name: row for row in count_operations(net, _spikes(6, 2, 3))}
     assert rows["layers.2.body.layers.0"].macs == 6 * 4
     assert rows["layers.2.body.layers.3"].kind == "BatchNorm1d (folded)"
     assert rows["layers.2.body.layers.3"].macs == rows["layers.2.body.layers.3"].dense == 0
@@ -158,10 +158,10 @@ def test_a_mask_counts_what_shorter_trials_do():
     found = estimate_energy(net, x, mask=mask)
     assert found.steps == pytest.approx(23 / 3)
     alone = [count_operations(net, x[:n, i : i + 1]) for i, n in enumerate((12, 4, 7))]
-    for i, row in enumerate(found.layers):
+    for i, row in enumerate(found.rows):
         assert row.acs == pytest.approx(sum(trial[i].acs for trial in alone) / 3)
         assert row.updates == pytest.approx(sum(trial[i].updates for trial in alone) / 3)
-    assert found.layers[1].rate > 0
+    assert found.rows[1].rate > 0
     mask[9, 1] = True
     with pytest.raises(ModelError, match="trial 1 has no steps, or steps after its end"):
         estimate_energy(net, x, mask=mask)

@@ -78,7 +78,7 @@ def test_there_and_back_through_a_file(neuron, tmp_path):
     if isinstance(neuron, ParametricLIF):
         with torch.no_grad():
             neuron.leak += torch.rand(4)
-    nir.write(tmp_path / "a.nir", _quiet(network, (6,), dt=1e-3))
+    nir.write(tmp_path / "a.nir", _quiet(network, (6,), bin_width=1e-3))
     back = from_nir(nir.read(tmp_path / "a.nir"))
     _same(network, 3 * _input(60, 5, 6), back)
     found = back.layers[1]
@@ -93,13 +93,13 @@ def test_there_and_back_through_a_file(neuron, tmp_path):
 def test_parameters_are_those_of_eulers_method():
     """A step of NIR's own equation, in double precision, from the arrays alone."""
     for neuron in (LIF(tau=5.0), LIF(tau=5.0, decay_input=False), LeakyIntegrator(tau=5.0), IF()):
-        node = to_nir(Network(neuron), (1,), dt=2e-3).nodes[f"{type(neuron).__name__.lower()}_0"]
+        node = to_nir(Network(neuron), (1,), bin_width=2e-3).nodes[f"{type(neuron).__name__.lower()}_0"]
         v, x, dt = 0.3, 0.2, 2e-3
         r = float(node.r[0])
         euler = v + dt * r * x if isinstance(neuron, IF) else v + dt / float(node.tau[0]) * (r * x - v)
         cells = neuron.parameters_of_cells()
         assert euler == pytest.approx(cells["beta"] * v + cells["gain"] * x, rel=1e-6)
-    node = to_nir(Network(CurrentLIF(tau=5.0, tau_current=3.0)), (1,), dt=2e-3).nodes["currentlif_0"]
+    node = to_nir(Network(CurrentLIF(tau=5.0, tau_current=3.0)), (1,), bin_width=2e-3).nodes["currentlif_0"]
     current = 0.1 + 2e-3 / float(node.tau_syn[0]) * (float(node.w_in[0]) * 0.2 - 0.1)
     euler = 0.3 + 2e-3 / float(node.tau_mem[0]) * (float(node.r[0]) * current - 0.3)
     # The gain, 1/5, stands at the current: a current of .1 there is one of .5 of ours.
@@ -109,7 +109,7 @@ def test_parameters_are_those_of_eulers_method():
 
 def test_metadata_carry_step_reset_and_all_fields(tmp_path):
     neuron = LIF(tau=3.0, reset="soft", detach_reset=False, surrogate=Triangle(0.7))
-    nir.write(tmp_path / "a.nir", _quiet(Network(neuron), (2,), dt=5e-4))
+    nir.write(tmp_path / "a.nir", _quiet(Network(neuron), (2,), bin_width=5e-4))
     graph = nir.read(tmp_path / "a.nir")
     assert float(graph.metadata["dt"]) == 5e-4
     about = graph.nodes["lif_0"].metadata
@@ -161,7 +161,7 @@ def test_delays(tmp_path, synapses, kernel_count):
     network = Network(
         Delays(6, 5, **fields), LIF(threshold=0.3), Delays(5, 4, tail=True, **fields), LIF(threshold=0.3)
     )
-    nir.write(tmp_path / "a.nir", to_nir(network, (6,), dt=1e-3))
+    nir.write(tmp_path / "a.nir", to_nir(network, (6,), bin_width=1e-3))
     graph = nir.read(tmp_path / "a.nir")
     waits = {float(node.delay[0]) for node in graph.nodes.values() if isinstance(node, nir.Delay)}
     assert max(waits) <= 6e-3
@@ -305,7 +305,7 @@ def _euler(node: Any, x: np.ndarray, dt: float) -> np.ndarray:
 def test_neurons_of_other_tools_do_what_their_equation_says(fields):
     node = _lif(**({"v_threshold": 0.31} | fields))
     graph = nir.NIRGraph.from_list(nir.Linear(weight=np.eye(2)), node)
-    network = from_nir(graph, dt=1e-3).double()
+    network = from_nir(graph, bin_width=1e-3).double()
     x = np.random.default_rng(0).uniform(0, 2, (200, 2))
     spikes, _ = network(torch.from_numpy(x).unsqueeze(1))
     expected = _euler(node, x, 1e-3)
@@ -314,7 +314,7 @@ def test_neurons_of_other_tools_do_what_their_equation_says(fields):
 
 
 def test_arrays_that_were_edited_win_over_metadata():
-    graph = to_nir(Network(LIF(tau=3.0)), (2,), dt=1e-3)
+    graph = to_nir(Network(LIF(tau=3.0)), (2,), bin_width=1e-3)
     graph.nodes["lif_0"].tau[:] = 7e-3
     graph.nodes["lif_0"].v_threshold[:] = 0.4
     back = from_nir(graph).layers[0]
@@ -336,7 +336,7 @@ def test_a_graph_inside_a_graph_is_opened():
         edges=[("a", "part"), ("part", "b")],
         type_check=False,
     )
-    (layer,) = from_nir(graph, dt=1e-3).layers
+    (layer,) = from_nir(graph, bin_width=1e-3).layers
     assert isinstance(layer, Recurrent)
     assert torch.equal(layer.back.weight, torch.full((2, 2), 0.3, dtype=torch.float64))
 
@@ -364,7 +364,7 @@ BAD = {
         1e-3,
         "NIR node 'scale' is a Scale that is not supported",
     ),
-    "no step": (lambda: _row(_lif()), None, "does not say how long a step is; give dt"),
+    "no step": (lambda: _row(_lif()), None, "does not say how long a step is; give bin_width"),
     "two steps": (lambda: to_nir(Network(LIF()), (2,)), 1e-3, "steps of 0.0001, 0.001 s"),
     "short": (
         lambda: _row(_lif(tau=5e-4)),
@@ -391,7 +391,7 @@ BAD = {
 def test_graphs_that_are_refused_by_name(which):
     make, dt, message = BAD[which]
     with pytest.raises(ModelError, match=message):
-        from_nir(make(), dt=dt)
+        from_nir(make(), bin_width=dt)
 
 
 def test_layers_that_are_refused_by_name():
@@ -403,8 +403,8 @@ def test_layers_that_are_refused_by_name():
         to_nir(Network(nn.Linear(3, 2)), (4,))
     with pytest.raises(ModelError, match="layer 0: Conv2d: padding_mode is 'circular'"):
         to_nir(Network(nn.Conv2d(1, 1, 3, padding=1, padding_mode="circular")), (1, 8, 8))
-    with pytest.raises(ConfigError, match="dt is 0"):
-        to_nir(Network(LIF()), (2,), dt=0.0)
+    with pytest.raises(ConfigError, match="bin_width is 0"):
+        to_nir(Network(LIF()), (2,), bin_width=0.0)
     with pytest.raises(ModelError, match=r"from_nir: a LIF; give a nir\.NIRGraph"):
         from_nir(_lif())
 

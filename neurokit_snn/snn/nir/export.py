@@ -29,7 +29,7 @@ class NIRWarning(UserWarning):
     """A graph of NIR does not say all that the network does, or says what cannot be kept."""
 
 
-def to_nir(network: Network, input_shape: Sequence[int], *, dt: float = 1e-4) -> Any:
+def to_nir(network: Network, input_shape: Sequence[int], *, bin_width: float = 1e-4) -> Any:
     """A network, as it is in evaluation mode, as a graph of NIR (Pedersen et al., Nature Communications 15:8122, 2024).
 
     NIR lives in continuous time and says neither how long a step is nor how a neuron is reset; both stand in the ``metadata`` of
@@ -48,8 +48,8 @@ def to_nir(network: Network, input_shape: Sequence[int], *, dt: float = 1e-4) ->
         Without batch norms: see `fold_norms`.
     input_shape
         Of one step of one trial, ``(feature,)`` or ``(channel, y, x)``.
-    dt
-        Length of a step, s. 0.1 ms is what snnTorch and others take for granted.
+    bin_width
+        Length of a step, s; ``dt`` in the metadata. 0.1 ms is what snnTorch and others take for granted.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def to_nir(network: Network, input_shape: Sequence[int], *, dt: float = 1e-4) ->
     ModelError
         When there is a layer that NIR has no node for, naming it.
     ConfigError
-        When ``dt`` is no time.
+        When ``bin_width`` is no time.
 
     Warns
     -----
@@ -78,14 +78,14 @@ def to_nir(network: Network, input_shape: Sequence[int], *, dt: float = 1e-4) ->
     (array([0.0004, 0.0004], dtype=float32), array([1., 1.], dtype=float32))
     """
     nir = require("nir", extra="torch")
-    if not (dt > 0 and np.isfinite(dt)):
-        raise ConfigError(f"to_nir: dt is {dt}; give the seconds of a step")
-    graph = _Graph(tuple(input_shape), dt)
+    if not (bin_width > 0 and np.isfinite(bin_width)):
+        raise ConfigError(f"to_nir: bin_width is {bin_width}; give the seconds of a step")
+    graph = _Graph(tuple(input_shape), bin_width)
     sources = graph.walk(network, "", ["input"])
     graph.add("output", nir.Output(output_type={"output": np.array(graph.shape)}), sources)
     if graph.told:
         warnings.warn(f"NIR does not say: {'; '.join(graph.told)}", NIRWarning, stacklevel=2)
-    about = {"dt": float(dt), "source": "neurokit_snn"}
+    about = {"dt": float(bin_width), "source": "neurokit_snn"}
     return nir.NIRGraph(nodes=graph.nodes, edges=graph.edges, metadata=about)
 
 

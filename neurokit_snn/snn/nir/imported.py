@@ -35,7 +35,7 @@ LAYERS = (
 )
 
 
-def from_nir(graph: Any, *, dt: float | None = None) -> Network:
+def from_nir(graph: Any, *, bin_width: float | None = None) -> Network:
     """The network of a graph of NIR, from `to_nir` or another tool.
 
     What `to_nir` wrote comes back with the same spikes: steps, resets, thresholds, surrogates and all other fields stand in the
@@ -46,7 +46,7 @@ def from_nir(graph: Any, *, dt: float | None = None) -> Network:
     graph
         A `nir.NIRGraph`, as from `nir.read`: one input and one output, layers in a row, cycles of neurons with one Linear, two
         paths that meet again, and delays.
-    dt
+    bin_width
         Length of a step, s; None for what the graph says.
 
     Returns
@@ -58,7 +58,7 @@ def from_nir(graph: Any, *, dt: float | None = None) -> Network:
     ------
     ModelError
         When a node is of a kind that is not supported, the graph has another form, a time constant is shorter than a step, or
-        there is no dt, or two: naming node and value.
+        nothing says how long a step is: naming node and value.
 
     Warns
     -----
@@ -78,7 +78,7 @@ def from_nir(graph: Any, *, dt: float | None = None) -> Network:
     nir = require("nir", extra="torch")
     if not isinstance(graph, nir.NIRGraph):
         raise ModelError(f"from_nir: a {type(graph).__name__}; give a nir.NIRGraph, as from nir.read")
-    reader = _Reader(Wiring.of(graph), _step(graph, dt))
+    reader = _Reader(Wiring.of(graph), _step(graph, bin_width))
     network = Network(*reader.chain(reader.wiring.input, reader.wiring.output))
     if reader.doubts:
         warnings.warn("; ".join(reader.doubts), NIRWarning, stacklevel=2)
@@ -94,7 +94,7 @@ def _step(graph: Any, dt: float | None) -> float:
         told.add(float(dt))
     if not told:
         raise ModelError(
-            "from_nir: the graph does not say how long a step is; give dt in seconds (snnTorch and others take 1e-4 for granted)"
+            "from_nir: the graph does not say how long a step is; give bin_width in seconds (many tools take 1e-4 for granted)"
         )
     if max(told) - min(told) > SAME * max(told) or min(told) <= 0:
         raise ModelError(

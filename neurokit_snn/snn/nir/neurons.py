@@ -219,7 +219,7 @@ def _times(
         short = np.ravel(np.asarray(value))
         if not np.all(short >= 1.0 - SAME):
             raise ModelError(
-                f"NIR node {name!r}: {key} is {short.min() * dt:g} s and a step lasts {dt:g} s; give a smaller dt"
+                f"NIR node {name!r}: {key} is {short.min() * dt:g} s and a step lasts {dt:g} s; give a shorter one"
             )
         fields[key] = np.maximum(value, 1.0)
     decayed, whole = np.allclose(gain * tau, 1.0, rtol=10 * SAME), np.allclose(gain, 1.0, rtol=10 * SAME)
