@@ -46,6 +46,7 @@ def _data() -> xr.Dataset:
     return data
 
 
+@pytest.mark.slow
 class TestDecoder(ModelSuite):
     """Position from spikes, some of them later than the bin."""
 
@@ -139,7 +140,7 @@ def test_the_standard_deviation_is_that_of_the_bin() -> None:
     value = np.where(noisy, rng.normal(0.0, 3.0, (10, 30)), rng.normal(0.0, 0.3, (10, 30)))
     data["behavior_position"] = (("trial", "time"), value, {"units": "cm", "kind": "continuous"})
     data["mask_behavior_position"] = (("trial", "time"), np.ones((10, 30), bool))
-    own = {"steps": 200, "tau": 0.1, "tau_readout": 0.1, "validation": 0.0}
+    own = {"steps": 100, "tau": 0.1, "tau_readout": 0.1, "validation": 0.0}
     model = SpikingDecoder(target="position", **QUICK | own).fit(data)
     sd = model._predictive(data, task="decode", draws=1, rng=rng)["behavior_position"].scale
     assert sd.dims == ("trial", "time")
