@@ -90,7 +90,7 @@ def planted(run: Run, seed: int) -> xr.Dataset:
         _, binned = data()
         model = nk.models.BayesianSpiking(**POINT, **({"steps": 3} if run.dry_run else {}))
         found = model.fit(binned, seed=seed, resume=checkpoints).synapses(level=0.9)
-        return found[["probability", "in_set"]].rename(delay="delay_grid")
+        return found[["probability", "in_set", "inclusion"]].rename(delay="delay_grid")
 
     key = {"seed": seed, "dry_run": run.dry_run, "arm": POINT}
     found = run.result("planted", key | {"steps": STEPS}, make)
@@ -104,10 +104,29 @@ def errors(found: xr.Dataset, step: float) -> np.ndarray:
     return np.asarray(np.abs(found["delay"].values - planted)[on] / step)
 
 
-def covered(found: xr.Dataset) -> tuple[float, float]:
-    """Share of planted delays that lie in their 90% set, and the mean number of delays in such a set."""
+def likeliest(found: xr.Dataset) -> xr.Dataset:
+    """The same with the delays that are likeliest in the posterior as the learned ones."""
+    return found.assign(delay=found["probability"].idxmax("delay_grid"))
+
+
+def covered(found: xr.Dataset) -> dict[str, float]:
+    """How often posterior sets of 90% hold the planted delay, over all connections.
+
+    Delays are whole bins, so that the smallest set of at least 90% holds more than that, ``mass`` on average: it covers too often
+    for its name (``smallest``). ``exact`` is the share for sets of 90% sharp, in which the last delay is drawn by lot; its chance
+    to be in is counted instead of a draw. ``size`` is the mean number of delays in the smallest sets.
+    """
     planted = found["truth"].values
     on = np.isfinite(planted)
-    inside = found["in_set"].transpose("target", "source", "delay_grid").values[on]  # (connection, delay)
     which = np.abs(found["delay_grid"].values - planted[on][:, None]).argmin(1)
-    return float(inside[np.arange(which.size), which].mean()), float(inside.sum(1).mean())
+    row = np.arange(which.size)
+    chance, inside, inclusion = (
+        found[name].transpose("target", "source", "delay_grid").values[on]  # (connection, delay)
+        for name in ("probability", "in_set", "inclusion")
+    )
+    return {
+        "exact": float(inclusion[row, which].mean()),
+        "smallest": float(inside[row, which].mean()),
+        "mass": float((chance * inside).sum(1).mean()),
+        "size": float(inside.sum(1).mean()),
+    }

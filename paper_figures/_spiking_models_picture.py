@@ -124,7 +124,7 @@ def _sets(run: Run, ax: Axes) -> None:
 
 def _coverage(run: Run, ax: Axes) -> None:
     title = "90% sets"
-    values = run.values(quantity="in the 90% set")
+    values = run.values(quantity="in sets of 90%")
     if not values:
         silent(ax, title)
         return
