@@ -81,7 +81,7 @@ def _through_spike(
     reset: int, levels: int, detach: bool, code: int, width: float,
     limits: bool, work: Array, slope: Array, dh: Array, dl: Array,
 ) -> None:  # fmt: skip
-    """One step back through reset and spike: gradients ``dh`` of membranes before the reset; with ``limits``, ``dl`` of theirs."""
+    """One step back through reset and spike: gradients ``dh`` of membranes before the reset, ``dl`` of limits if asked for."""
     n, one, zero, most = h.size, h.dtype.type(1), h.dtype.type(0), h.dtype.type(levels)
     if levels == 1:
         for k in range(n):

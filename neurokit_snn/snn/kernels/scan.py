@@ -65,13 +65,9 @@ def scan(
             "give one value, or as many as a whole part of the cells"
         )
     v, i, a = (None, None, None) if state is None else state
-    if not (fused and x.is_cpu and how.surrogate.code is not None):
+    if not fused or how.surrogate.code is None or _kernels(x.device) is None:
         s, h, after = scan_reference(values, (v, i, a), table, how, mask=mask)
-        if not torch.compiler.is_compiling() and not bool(torch.isfinite(h).all()):
-            raise NotFinite(
-                "scan: a membrane is not finite; look at the inputs, the state and the parameters"
-            )
-        return s.to(x.dtype), h, after
+        return _sound(s.to(x.dtype), h, after)
     given = (
         values.contiguous(),
         None if v is None else v.contiguous(),
@@ -83,7 +79,25 @@ def scan(
     made = _operator(*given, *how.flat()) if torch.compiler.is_compiling() else _Fused.apply(*given, how)
     s, h, *last = made
     after = State(*(part if used else None for part, used in zip(last, how.used, strict=True)))
-    return s.to(x.dtype), h, after
+    return (s.to(x.dtype), h, after) if x.is_cpu else _sound(s.to(x.dtype), h, after)
+
+
+def _kernels(device: torch.device) -> Any:
+    """The module with those for a device, or None."""
+    if device.type == "cpu":
+        return cpu
+    if device.type == "cuda":
+        from neurokit_snn.snn.kernels import gpu
+
+        return gpu if gpu.AVAILABLE else None
+    return None
+
+
+def _sound(s: Tensor, h: Tensor, after: State) -> tuple[Tensor, Tensor, State]:
+    """What it is given, where that is finite; the kernel of the CPU has looked already."""
+    if not torch.compiler.is_compiling() and not bool(torch.isfinite(h.detach()).all()):
+        raise NotFinite("scan: a membrane is not finite; look at the inputs, the state and the parameters")
+    return s, h, after
 
 
 class _Fused(torch.autograd.Function):
@@ -100,7 +114,7 @@ class _Fused(torch.autograd.Function):
         mask: Tensor | None,
         how: Scan,
     ) -> tuple[Tensor | None, ...]:
-        s, h, after = cpu.forward(x, (v, i, a), table, mask, how)
+        s, h, after = _kernels(x.device).forward(x, (v, i, a), table, mask, how)
         ctx.how = how
         _keep(ctx, (x, v, i, a, table, mask), s, h)
         return s, h, *after
@@ -112,7 +126,8 @@ class _Fused(torch.autograd.Function):
                 "scan: a gradient of a gradient (create_graph) is asked of the fused kernel; build the neurons with fused=False"
             )
         h, s, x, v, i, a, table, mask = ctx.saved_tensors
-        gx, first, of_table = cpu.backward(grads, h, s, x, (v, i, a), table, mask, ctx.how)
+        state = v, i, a
+        gx, first, of_table = _kernels(h.device).backward(grads, h, s, x, state, table, mask, ctx.how)
         return _asked(ctx, (gx, *first, of_table, None, None))
 
 
@@ -147,7 +162,7 @@ def _operator(
     adapts: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     how = Scan.from_flat(reset, detach, code, width, levels, current, adapts)
-    s, h, (v1, i1, a1) = cpu.forward(x, (v, i, a), table, mask, how)
+    s, h, (v1, i1, a1) = _kernels(x.device).forward(x, (v, i, a), table, mask, how)
     return s, h, _there(v1, x), _there(i1, x), _there(a1, x)
 
 
@@ -185,7 +200,8 @@ def _backward_operator(
     adapts: bool,
 ) -> list[Tensor]:
     how = Scan.from_flat(reset, detach, code, width, levels, current, adapts)
-    gx, first, of_table = cpu.backward((gs, gh, gv, gi, ga), h, s, x, (v, i, a), table, mask, how)
+    grads, state = (gs, gh, gv, gi, ga), (v, i, a)
+    gx, first, of_table = _kernels(h.device).backward(grads, h, s, x, state, table, mask, how)
     return [gx, *(_there(part, h) for part in (*first, of_table))]
 
 
