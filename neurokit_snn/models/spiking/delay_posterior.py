@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from neurokit_snn.errors import ModelError
 from neurokit_snn.models.spiking.single_effects import ascend
 
 __all__ = ["DelayPosterior", "Drive", "credible_set", "exact_inclusion", "flat_delays", "updated"]
@@ -107,6 +108,11 @@ def updated(
     bound : ndarray, (target, sweep)
         Bound of each target before each sweep and after the last, nats, up to what does not depend on the synapses; NaN after.
 
+    Raises
+    ------
+    ModelError
+        When the probabilities of a target do not stay finite.
+
     Notes
     -----
     Targets share nothing, so that they are computed side by side, on as many threads as torch has.
@@ -138,6 +144,12 @@ def updated(
 
     with concurrent.futures.ThreadPoolExecutor(max_workers=torch.get_num_threads()) as pool:
         list(pool.map(one, range(n_targets)))
+    bad = ~np.isfinite(found.probability).all((1, 2))
+    if bad.any():
+        raise ModelError(
+            f"delays: the coordinate ascent of target {int(bad.argmax())} does not stay finite; look for extreme counts, or "
+            "give priors={'weight': ...} a smaller standard deviation"
+        )
     return found, bounds
 
 

@@ -122,6 +122,7 @@ def fitted_guide(
         warmup_tokens=tokens / 20,
         decay_tokens=tokens,
         final_fraction=0.01,
+        checkpoint_every=50,
         validate_every=max(1, steps // CHOICES) if choose else 0,
     )
 

@@ -16,10 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neurokit_snn.snn.kernels.reference import Cell, Scan
+from neurokit_snn.snn.kernels.cell import Cell, Scan
 from neurokit_snn.snn.kernels.scan import scan
-from neurokit_snn.snn.stateful import State
-from neurokit_snn.snn.surrogate import surrogate
+from neurokit_snn.snn.surrogate import ATan
 
 __all__ = ["Membranes", "Priors"]
 
@@ -178,12 +177,5 @@ class Membranes(nn.Module):
 
 def _leaky(x: Tensor, beta: Tensor) -> Tensor:
     """Leaky sums over time of ``(time, batch, ...)``, with a leak for each of the last dimensions."""
-    cells = beta.expand(x.shape[1:]).reshape(-1)
-    zero, one = torch.zeros_like(cells), torch.ones_like(cells)
-    _, membrane, _ = scan(
-        x.reshape(x.shape[0], -1),
-        State(zero, zero, zero),
-        Cell(beta=cells, gain=one, theta=one, alpha=zero, rho=zero, jump=zero, rest=zero),
-        Scan("none", True, surrogate("atan")),
-    )
-    return membrane.view(x.shape)
+    _, membrane, _ = scan(x, None, Cell(beta.reshape(-1), gain=1.0, theta=1.0), Scan("none", True, ATan()))
+    return membrane

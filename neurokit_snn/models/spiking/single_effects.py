@@ -23,6 +23,8 @@ import math
 import numba
 import numpy as np
 
+Array = np.ndarray
+
 __all__ = ["LEVELS", "ascend"]
 
 LEVELS = 64
@@ -30,7 +32,7 @@ LEVELS = 64
 SILENT = 1e-5
 """In levels: a filtered spike that has decayed to less is 0."""
 UNLIKELY = 1e-7
-"""A delay of lower probability is left out of the expected rate."""
+"""A delay of lower probability is left out of the expected rate, and no synapse divides the rate by more than its inverse."""
 STEPS = 25
 """Newton steps for the Gaussian of one delay, at most."""
 HIGHEST = 30.0
@@ -38,7 +40,7 @@ HIGHEST = 30.0
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
-def _filter(past, fresh, beta, middle, level, share):
+def _filter(past: Array, fresh: Array, beta: float, middle: float, level: Array, share: Array) -> float:
     """Leaky sums of counts ``past (row,)`` as levels, and the share of the level above each; the height of a level."""
     v, top = middle, 1.0
     for t in range(past.size):
@@ -54,7 +56,10 @@ def _filter(past, fresh, beta, middle, level, share):
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
-def _spread(q, mean, sd, level, share, height, middle, log_m, expected, table):
+def _spread(
+    q: Array, mean: Array, sd: Array, level: Array, share: Array, height: float, middle: float, log_m: Array, expected: Array,
+    table: Array,
+) -> None:  # fmt: skip
     """Put ``log M[t]`` and ``E(w x)[t]`` of a synapse in place."""
     n_rows = level.size
     base, flat = 0.0, 0.0
@@ -68,7 +73,7 @@ def _spread(q, mean, sd, level, share, height, middle, log_m, expected, table):
             continue
         for k in range(LEVELS):
             x = k * height - middle
-            table[k] = q[d] * math.exp(mean[d] * x + 0.5 * (sd[d] * x) ** 2)
+            table[k] = q[d] * math.exp(min(mean[d] * x + 0.5 * (sd[d] * x) ** 2, HIGHEST))
         silence = table[0]
         slope = q[d] * mean[d] * height
         for t in range(n_rows - d):
@@ -77,11 +82,13 @@ def _spread(q, mean, sd, level, share, height, middle, log_m, expected, table):
                 log_m[t + d] += table[k] + s * (table[k + 1] - table[k]) - silence
                 expected[t + d] += slope * (k + s)
     for t in range(n_rows):
-        log_m[t] = math.log(log_m[t])
+        log_m[t] = math.log(max(log_m[t], UNLIKELY))
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
-def _gather(rate, count, level, share, height, middle, by_level, total):
+def _gather(
+    rate: Array, count: Array, level: Array, share: Array, height: float, middle: float, by_level: Array, total: Array
+) -> None:  # fmt: skip
     """Sums over time at each delay: of the rate by level of x ``(delay, level)``, and of ``count x`` ``(delay,)``."""
     n_delays, n_rows = total.size, level.size
     mass, events = 0.0, 0.0
@@ -106,17 +113,22 @@ def _gather(rate, count, level, share, height, middle, by_level, total):
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
-def _gaussian(by_level, total, height, middle, prior_sd, mean, sd):
+def _gaussian(
+    by_level: Array, total: float, height: float, middle: float, prior_sd: float, mean: float, sd: float
+) -> tuple[float, float, float]:  # fmt: skip
     """Best Gaussian of a weight at one delay, from a guess: mean, deviation, and the bound that it reaches."""
     variance, precision = sd * sd, 1.0 / prior_sd**2
+    furthest = min(
+        1.0, 4.0 / max((LEVELS - 1) * height - middle, middle)
+    )  # no rate changes by more than exp(4) in a step
     for _ in range(STEPS):
         slope, curve = total - mean * precision, precision
         for k in range(LEVELS):
             x = k * height - middle
-            e = by_level[k] * math.exp(mean * x + 0.5 * variance * x * x)
+            e = by_level[k] * math.exp(min(mean * x + 0.5 * variance * x * x, HIGHEST))
             slope -= x * e
             curve += x * x * e
-        step = min(max(slope / curve, -1.0), 1.0)
+        step = min(max(slope / curve, -furthest), furthest)
         mean += step
         variance = 1.0 / curve
         if abs(step) * math.sqrt(curve) < 1e-4:
@@ -126,12 +138,15 @@ def _gaussian(by_level, total, height, middle, prior_sd, mean, sd):
     )
     for k in range(LEVELS):
         x = k * height - middle
-        found -= by_level[k] * math.expm1(mean * x + 0.5 * variance * x * x)
+        found -= by_level[k] * math.expm1(min(mean * x + 0.5 * variance * x * x, HIGHEST))
     return mean, math.sqrt(variance), found
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
-def _expect(seen, valid, binary, rest, log_rest, log_m, expected, count, rate):
+def _expect(
+    seen: Array, valid: Array, binary: bool, rest: Array, log_rest: Array, log_m: Array, expected: Array, count: Array,
+    rate: Array,
+) -> tuple[float, float]:  # fmt: skip
     """Expected counts and rates under the best constant; that constant, and the bound before divergences."""
     n_sources, n_rows = log_m.shape
     spikes, mass = 0.0, 0.0
@@ -171,7 +186,7 @@ def _expect(seen, valid, binary, rest, log_rest, log_m, expected, count, rate):
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
-def _divergence(q, log_prior, mean, sd, prior_sd):
+def _divergence(q: Array, log_prior: Array, mean: Array, sd: Array, prior_sd: float) -> float:
     """Of one synapse from its prior."""
     found = 0.0
     for d in range(q.size):
@@ -183,7 +198,7 @@ def _divergence(q, log_prior, mean, sd, prior_sd):
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
-def _choose(value, log_prior, q):
+def _choose(value: Array, log_prior: Array, q: Array) -> float:
     """Probabilities of delays from the bound that each reaches; the largest change."""
     top = -np.inf
     for d in range(q.size):
@@ -201,9 +216,10 @@ def _choose(value, log_prior, q):
 
 @numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
 def ascend(
-    seen, valid, past, fresh, connected, rest, log_rest, beta, usual, prior_sd, log_prior, binary, sweeps, tolerance,
-    q, mean, sd, bounds,
-):  # fmt: skip
+    seen: Array, valid: Array, past: Array, fresh: Array, connected: Array, rest: Array, log_rest: Array, beta: float,
+    usual: Array, prior_sd: float, log_prior: Array, binary: bool, sweeps: int, tolerance: float, q: Array, mean: Array,
+    sd: Array, bounds: Array,
+) -> float:  # fmt: skip
     """Sweeps over the synapses of one target until no probability changes by more than ``tolerance``.
 
     Parameters
