@@ -29,9 +29,9 @@ class EnergyCosts:
 
     Parameters
     ----------
-    mac, ac
+    e_mac, e_ac
         A multiplication with its addition (3.7 + 0.9 pJ), and an addition alone, of floating-point numbers.
-    weight, state, activation
+    weight_access, state_access, activation_access
         One read or write of a weight, of a neuron's state (or of a sum on the way to it), and of a spike or value that goes from
         one layer to the next. 5 pJ is a word of an SRAM of 8 kB; it is 10 pJ of 32 kB, 50 pJ of 1 MB, 640 pJ or more of DRAM.
 
@@ -48,15 +48,15 @@ class EnergyCosts:
 
     Examples
     --------
-    >>> EnergyCosts(weight=640.0).weight
+    >>> EnergyCosts(weight_access=640.0).weight_access
     640.0
     """
 
-    mac: float = 4.6
-    ac: float = 0.9
-    weight: float = 5.0
-    state: float = 5.0
-    activation: float = 5.0
+    e_mac: float = 4.6
+    e_ac: float = 0.9
+    weight_access: float = 5.0
+    state_access: float = 5.0
+    activation_access: float = 5.0
 
     def __post_init__(self) -> None:
         """Refuse what is no energy."""
@@ -65,29 +65,38 @@ class EnergyCosts:
             if not (value >= 0 and math.isfinite(value)):
                 raise ConfigError(f"EnergyCosts.{field.name} is {value}; give picojoules, 0 or more")
 
-    def proxy(self, row: LayerOperations) -> float:
+    def proxy(self, operations: LayerOperations) -> float:
         """Arithmetic at a layer's synapses, pJ."""
-        return self.ac * row.acs + self.mac * row.macs
+        return self.e_ac * operations.acs + self.e_mac * operations.macs
 
-    def memory(self, row: LayerOperations) -> float:
+    def memory(self, operations: LayerOperations) -> float:
         """A layer's arithmetic with its reads and writes, pJ.
 
         An AC reads a weight, and reads and writes a sum; each event is read once. A MAC reads a weight and an input; its sum
         stays in a register until it is written. A neuron reads and writes each number of its state and does a MAC for it; a
         spike is written.
         """
-        if row.updates:
-            return row.updates * row.words * (self.mac + 2 * self.state) + row.outputs * self.activation
-        if row.macs:
-            return self._macs(row.macs, row.outputs)
-        return row.acs * (self.ac + self.weight + 2 * self.state) + row.events * self.activation
+        if operations.updates:
+            return (
+                operations.updates * operations.words * (self.e_mac + 2 * self.state_access)
+                + operations.outputs * self.activation_access
+            )
+        if operations.macs:
+            return self._macs(operations.macs, operations.outputs)
+        return (
+            operations.acs * (self.e_ac + self.weight_access + 2 * self.state_access)
+            + operations.events * self.activation_access
+        )
 
-    def artificial(self, row: LayerOperations) -> float:
+    def artificial(self, operations: LayerOperations) -> float:
         """A layer in which every input is a real number, with its reads and writes, pJ."""
-        return self._macs(row.dense, row.outputs) if row.dense else 0.0
+        return self._macs(operations.dense, operations.outputs) if operations.dense else 0.0
 
     def _macs(self, macs: float, outputs: float) -> float:
-        return macs * (self.mac + self.weight + self.activation) + outputs * self.activation
+        return (
+            macs * (self.e_mac + self.weight_access + self.activation_access)
+            + outputs * self.activation_access
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -124,7 +133,7 @@ class EnergyReport:
     @property
     def ann(self) -> float:
         """An artificial network with the same connections, arithmetic alone, pJ."""
-        return sum(row.dense for row in self.rows) * self.costs.mac * self.ann_steps / self.steps
+        return sum(row.dense for row in self.rows) * self.costs.e_mac * self.ann_steps / self.steps
 
     @property
     def ann_memory(self) -> float:

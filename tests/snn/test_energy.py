@@ -118,7 +118,7 @@ def test_energy_of_spikes_falls_with_their_number():
 def test_four_estimates_by_hand():
     net = Network(nn.Linear(3, 2), CurrentLIF(threshold=1e9), nn.Linear(2, 1))
     x = torch.tensor([[[0.5, 1.0, 1.0]], [[1.0, 0.0, 0.0]]])
-    costs = EnergyCosts(mac=4.0, ac=1.0, weight=10.0, state=3.0, activation=2.0)
+    costs = EnergyCosts(e_mac=4.0, e_ac=1.0, weight_access=10.0, state_access=3.0, activation_access=2.0)
     found = estimate_energy(net, x, costs=costs, ann_steps=1)
     assert found.proxy == 12 * 4.0  # real input, and nobody fires after it
     assert found.ann == (6 + 2) * 4.0  # once
@@ -190,8 +190,8 @@ def test_what_is_not_counted_is_refused_by_name():
         count_operations(net, _spikes(3, 2, 4))
     with pytest.raises(ConfigError, match="ann_steps is 0"):
         estimate_energy(Network(IF()), _spikes(3, 2, 4), ann_steps=0)
-    with pytest.raises(ConfigError, match=r"EnergyCosts\.mac is -1"):
-        EnergyCosts(mac=-1.0)
+    with pytest.raises(ConfigError, match=r"EnergyCosts\.e_mac is -1"):
+        EnergyCosts(e_mac=-1.0)
 
 
 def test_the_table_holds_rows_and_totals():
@@ -203,4 +203,4 @@ def test_the_table_holds_rows_and_totals():
     assert float(table["memory"].sum()) == pytest.approx(found.memory)
     assert table.attrs["ann_memory"] == pytest.approx(found.ann_memory)
     assert table["memory"].attrs["units"] == "pJ"
-    assert table.attrs["cost_mac"] == 4.6
+    assert table.attrs["cost_e_mac"] == 4.6
