@@ -38,13 +38,12 @@ class Range(NamedTuple):
 
     def __str__(self) -> str:
         """For messages."""
-        return (
-            f"a finite number, {self.least:g} or more"
-            if self.closed
-            else f"a finite number above {self.least:g}"
-        )
+        if self.least == -math.inf:
+            return "a finite number"
+        return f"a finite number{',' if self.closed else ' above'} {self.least:g}{' or more' if self.closed else ''}"
 
 
+ANY = Range(-math.inf, closed=False)
 ABOVE_0 = Range(0.0, closed=False)
 FROM_0 = Range(0.0, closed=True)
 ABOVE_1 = Range(1.0, closed=False)
@@ -228,11 +227,13 @@ class Neuron(Stateful):
         return value
 
     def _refuse(self, field: str, value: Tensor, limits: Range, error: type[Exception]) -> None:
+        low, high = (float(edge) for edge in torch.aminmax(value))  # NaN where there is one
+        if (low >= limits.least if limits.closed else low > limits.least) and high < math.inf:
+            return
         good = (value >= limits.least if limits.closed else value > limits.least) & torch.isfinite(value)
-        if not good.all():
-            where = tuple(int(i) for i in (~good).nonzero()[0])
-            at = f"[{', '.join(map(str, where))}]" if where else ""
-            raise error(f"{type(self).__name__}.{field}{at} is {value[where].item():g}; give {limits}")
+        where = tuple(int(i) for i in (~good).nonzero()[0])
+        at = f"[{', '.join(map(str, where))}]" if where else ""
+        raise error(f"{type(self).__name__}.{field}{at} is {value[where].item():g}; give {limits}")
 
 
 def _mask_like(x: Tensor, mask: Tensor) -> Tensor:

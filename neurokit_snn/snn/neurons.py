@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from neurokit_snn.errors import ConfigError
-from neurokit_snn.snn.neuron import ABOVE_1, FROM_0, FROM_1, Neuron
+from neurokit_snn.snn.neuron import ABOVE_1, ANY, FROM_0, FROM_1, Neuron
 from neurokit_snn.snn.stateful import State
 
 __all__ = ["IF", "LIF", "AdaptiveLIF", "CurrentLIF", "IntegerLIF", "LeakyIntegrator", "ParametricLIF"]
@@ -69,11 +69,10 @@ class ParametricLIF(Neuron):
         self, tau: float = 2.0, *, features: int | None = None, decay_input: bool = True, **fields: object
     ) -> None:
         super().__init__(**fields)  # type: ignore[arg-type]
-        self._within("tau", tau, ABOVE_1)
-        self._ranges["tau"] = FROM_1  # learned, it comes as near to 1 as rounding lets it
+        self._refuse("tau", torch.as_tensor(tau), ABOVE_1, ConfigError)
         self.decay_input = decay_input
-        start = -math.log(tau - 1.0)
-        self.leak = nn.Parameter(torch.full(() if features is None else (features,), start))
+        start = torch.full(() if features is None else (features,), -math.log(tau - 1.0))
+        self.leak = self._within("leak", nn.Parameter(start), ANY)
 
     @property
     def tau(self) -> Tensor:

@@ -374,7 +374,7 @@ def test_a_learned_leak_that_is_not_finite():
     neuron = ParametricLIF(features=F)
     with torch.no_grad():
         neuron.leak[2] = math.nan
-    with pytest.raises(ModelError, match=r"ParametricLIF.tau\[2\] is nan"):
+    with pytest.raises(ModelError, match=r"ParametricLIF.leak\[2\] is nan; give a finite number"):
         neuron(inputs())
     with torch.no_grad():
         neuron.leak[2] = 60.0  # as far as it goes: no memory at all

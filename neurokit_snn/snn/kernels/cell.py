@@ -45,15 +45,21 @@ class Cell(NamedTuple):
     def table(self, like: Tensor) -> Tensor:
         """All as one tensor ``(parameter, period)``, period 1 where all are numbers, with the dtype of a state for ``like``."""
         dtype = state_dtype(like)
-        period = max([0, *(part.numel() for part in self if isinstance(part, Tensor))])
-        if period:
-            rows = [torch.as_tensor(part, dtype=dtype, device=like.device).reshape(-1) for part in self]
-            return torch.stack([row.expand(period) for row in rows])
+        tensors = {at: part for at, part in enumerate(self) if isinstance(part, Tensor)}
+        numbers = tuple(0.0 if isinstance(part, Tensor) else part for part in self)
         if (
             like.is_cpu and not torch.compiler.is_compiling()
         ):  # in a hurry: a network that learns online calls once per step
-            return torch.from_numpy(_numbers(self, dtype == torch.float64))
-        return torch.tensor(self, dtype=dtype, device=like.device).unsqueeze(1)
+            table = torch.from_numpy(_numbers(numbers, dtype == torch.float64))
+        else:
+            table = torch.tensor(numbers, dtype=dtype, device=like.device).unsqueeze(1)
+        if not tensors:
+            return table
+        period = max([part.numel() for part in tensors.values()])
+        rows = list(table.expand(-1, period).unbind(0))
+        for at, part in tensors.items():
+            rows[at] = part.to(like.device, dtype).reshape(-1).expand(period)
+        return torch.stack(rows)
 
 
 @functools.lru_cache

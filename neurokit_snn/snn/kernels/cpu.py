@@ -101,7 +101,7 @@ def backward(
 
 def _steps(tensor: Tensor) -> np.ndarray:
     """``(time, cell)``."""
-    return tensor.detach().numpy().reshape(len(tensor), -1)
+    return tensor.detach().numpy().reshape(tensor.shape[0], -1)
 
 
 def _cells(tensor: Tensor | None, none: np.ndarray) -> np.ndarray:
@@ -109,7 +109,7 @@ def _cells(tensor: Tensor | None, none: np.ndarray) -> np.ndarray:
 
 
 def _mask(mask: Tensor | None) -> np.ndarray:
-    return NO_MASK if mask is None else mask.numpy().reshape(len(mask), -1)
+    return NO_MASK if mask is None else mask.numpy().reshape(mask.shape[0], -1)
 
 
 # ---- threads -------------------------------------------------------------------------------------------------------
