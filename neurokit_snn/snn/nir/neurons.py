@@ -240,7 +240,7 @@ def _made(chosen: str, fields: dict[str, Any], leak: Any) -> Neuron:
         if told.shape == tau.shape and torch.allclose(1.0 + torch.exp(-told), tau, rtol=SAME, atol=0.0):
             found = told
     with torch.no_grad():
-        made.leak.copy_(found)
+        torch.as_tensor(made.leak).copy_(found)
     return made
 
 
