@@ -31,6 +31,7 @@ SYNONYMS = {
 # A synonym that is another thing in one place, with its reason.
 OTHER_THING = {
     ("dt", "recording.spike_stream.Windows"): "bins between the start of a window and a token",
+    ("neuron", "snn.network.Recurrent"): "a layer of model neurons",
 }
 
 # Words whose singular takes one thing and whose plural takes several of it, or a mapping by name.
@@ -45,6 +46,7 @@ ALLOWED: dict[frozenset[str], str] = {
     frozenset(("features", "in_features")): "units of one population; of the sources of a layer, as torch says",
     frozenset(("kernel", "kernel_count")): "of a prior or a stimulus; synapses of a pair, as the paper says",
     frozenset(("null", "nulls")): "the values of a null statistic; how many a comparison makes",
+    frozenset(("level", "levels")): "probability of an interval; most spikes of a step",
     frozenset(("other", "others")): "the model on the other axis; behaviour of the other sessions",
     frozenset(("rate", "rates")): "expected counts of a bin; factors of the learning rate by parameter",
     frozenset(("state", "states")): "of a file that the doctor found; number of latent states, as PSID says",
