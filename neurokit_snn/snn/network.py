@@ -132,6 +132,13 @@ class Residual(Stateful):
     ------
     ModelError
         In a call, when the two do not have the same shape.
+
+    Examples
+    --------
+    >>> from neurokit_snn.snn.neurons import LIF
+    >>> out, _ = Residual(Network(nn.Linear(3, 3), LIF()))(torch.zeros(10, 4, 3))
+    >>> tuple(out.shape)
+    (10, 4, 3)
     """
 
     def __init__(self, body: Stateful, shortcut: Stateful | None = None) -> None:
@@ -164,6 +171,18 @@ class Recurrent(Stateful):
         What its neurons are.
     features
         How many.
+
+    Raises
+    ------
+    ModelError
+        In a call, when the input has another number of features.
+
+    Examples
+    --------
+    >>> from neurokit_snn.snn.neurons import AdaptiveLIF
+    >>> out, state = Recurrent(AdaptiveLIF(), 3)(torch.zeros(10, 4, 3))
+    >>> tuple(out.shape)
+    (10, 4, 3)
     """
 
     def __init__(self, neuron: Neuron, features: int) -> None:

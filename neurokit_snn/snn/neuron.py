@@ -60,7 +60,7 @@ class Neuron(Stateful):
     reset
         What a spike does to the membrane.
     rest
-        Membrane after a hard reset.
+        Membrane after a hard reset. Between spikes it leaks towards 0, whatever this is.
     detach_reset
         Whether gradients go around the reset.
     surrogate

@@ -1,4 +1,7 @@
-"""The kinds of neurons. Each says where leak, gain and threshold of its cells come from; `Neuron` does the rest."""
+"""The kinds of neurons. Each says where leak, gain and threshold of its cells come from; `Neuron` does the rest.
+
+Time constants, thresholds and jumps are numbers, or tensors of the input's last dimensions; an ``nn.Parameter`` is learned.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,14 @@ __all__ = ["IF", "LIF", "AdaptiveLIF", "CurrentLIF", "IntegerLIF", "LeakyIntegra
 
 @final
 class IF(Neuron):
-    """Integrate and fire: no leak, ``beta = gain = 1``."""
+    """Integrate and fire: no leak, ``beta = gain = 1``.
+
+    Examples
+    --------
+    >>> spikes, _ = IF()(torch.full((4, 1, 1), 0.4))
+    >>> spikes.flatten().tolist()
+    [0.0, 0.0, 1.0, 0.0]
+    """
 
     def parameters_of_cells(self) -> dict[str, Tensor | float]:
         """See the base class."""
@@ -42,7 +52,7 @@ class LIF(Neuron):
     [0.0, 1.0, 0.0, 1.0]
     """
 
-    def __init__(self, tau: float = 2.0, *, decay_input: bool = True, **fields: object) -> None:
+    def __init__(self, tau: float | Tensor = 2.0, *, decay_input: bool = True, **fields: object) -> None:
         super().__init__(**fields)  # type: ignore[arg-type]
         self.tau, self.decay_input = self._within("tau", tau, FROM_1), decay_input
 
@@ -63,6 +73,11 @@ class ParametricLIF(Neuron):
         How many time constants; None for one of the whole layer.
     decay_input
         Whether the input is divided by ``tau``.
+
+    Examples
+    --------
+    >>> ParametricLIF(tau=3.0, features=2).tau.tolist()
+    [3.0, 3.0]
     """
 
     def __init__(
@@ -99,16 +114,22 @@ class AdaptiveLIF(Neuron):
         How far one spike lifts the threshold.
     decay_input
         Whether the input is divided by ``tau``.
+
+    Examples
+    --------
+    >>> spikes, _ = AdaptiveLIF(tau=1.0, tau_adaptation=2.0, jump=1.0)(torch.full((5, 1, 1), 1.5))
+    >>> spikes.flatten().tolist()
+    [1.0, 0.0, 1.0, 0.0, 0.0]
     """
 
     adapts = True
 
     def __init__(
         self,
-        tau: float = 2.0,
+        tau: float | Tensor = 2.0,
         *,
-        tau_adaptation: float = 20.0,
-        jump: float = 0.2,
+        tau_adaptation: float | Tensor = 20.0,
+        jump: float | Tensor = 0.2,
         decay_input: bool = True,
         **fields: object,
     ) -> None:
@@ -137,12 +158,24 @@ class CurrentLIF(Neuron):
         Time constants of membrane and current, steps, at least 1.
     decay_input
         Whether the current is divided by ``tau`` on its way to the membrane.
+
+    Examples
+    --------
+    >>> pulse = torch.tensor([1.0, 0.0, 0.0, 0.0]).reshape(4, 1, 1)
+    >>> spikes, state = CurrentLIF(tau=1.0, tau_current=2.0, threshold=0.2)(pulse)
+    >>> spikes.flatten().tolist(), state.current.item()
+    ([1.0, 1.0, 1.0, 0.0], 0.125)
     """
 
     filters = True
 
     def __init__(
-        self, tau: float = 2.0, *, tau_current: float = 2.0, decay_input: bool = True, **fields: object
+        self,
+        tau: float | Tensor = 2.0,
+        *,
+        tau_current: float | Tensor = 2.0,
+        decay_input: bool = True,
+        **fields: object,
     ) -> None:
         super().__init__(**fields)  # type: ignore[arg-type]
         self.tau, self.decay_input = self._within("tau", tau, FROM_1), decay_input
@@ -172,10 +205,19 @@ class IntegerLIF(Neuron):
         D, most spikes of a step.
     decay_input
         Whether the input is divided by ``tau``.
+
+    Examples
+    --------
+    >>> neuron = IntegerLIF(levels=4)
+    >>> spikes, _ = neuron(torch.tensor([[[0.2, 2.3, 9.0]]]))
+    >>> spikes
+    tensor([[[0., 2., 4.]]])
+    >>> neuron.expanded(spikes)[0, :, 0, 1]
+    tensor([1., 1., 0., 0.])
     """
 
     def __init__(
-        self, tau: float = 4.0 / 3.0, *, levels: int = 4, decay_input: bool = False, **fields: object
+        self, tau: float | Tensor = 4.0 / 3.0, *, levels: int = 4, decay_input: bool = False, **fields: object
     ) -> None:
         super().__init__(**({"reset": "soft"} | fields))  # type: ignore[arg-type]
         if self.reset == "hard":
@@ -219,9 +261,15 @@ class LeakyIntegrator(Neuron):
         Time constant, steps, at least 1.
     decay_input
         Whether the input is divided by ``tau``.
+
+    Examples
+    --------
+    >>> membrane, _ = LeakyIntegrator(tau=2.0)(torch.tensor([1.0, 0.0, 0.0]).reshape(3, 1, 1))
+    >>> membrane.flatten().tolist()
+    [0.5, 0.25, 0.125]
     """
 
-    def __init__(self, tau: float = 2.0, *, decay_input: bool = True, fused: bool = True) -> None:
+    def __init__(self, tau: float | Tensor = 2.0, *, decay_input: bool = True, fused: bool = True) -> None:
         super().__init__(reset="none", fused=fused)
         self.tau, self.decay_input = self._within("tau", tau, FROM_1), decay_input
 

@@ -88,7 +88,13 @@ class ATan(Surrogate):
 @final
 @dataclasses.dataclass(frozen=True)
 class Sigmoid(Surrogate):
-    """``a s (1 - s)`` with ``s = sigmoid(a u)``; a = 4 in SpikingJelly."""
+    """``a s (1 - s)`` with ``s = sigmoid(a u)``; a = 4 in SpikingJelly.
+
+    Examples
+    --------
+    >>> Sigmoid().derivative(torch.tensor([0.0, 0.5]))
+    tensor([1.0000, 0.4200])
+    """
 
     width: float = 4.0
     code: ClassVar[int] = 1
@@ -106,7 +112,13 @@ class Sigmoid(Surrogate):
 @final
 @dataclasses.dataclass(frozen=True)
 class Triangle(Surrogate):
-    """``max(0, 1 - |u| / a) / a``: of unit area, half as wide as ``a``; a = 1 in SLTT (Meng et al., ICCV 2023)."""
+    """``max(0, 1 - |u| / a) / a``: of unit area, half as wide as ``a``; a = 1 in SLTT (Meng et al., ICCV 2023).
+
+    Examples
+    --------
+    >>> Triangle().derivative(torch.tensor([0.0, 0.5]))
+    tensor([1.0000, 0.5000])
+    """
 
     width: float = 1.0
     code: ClassVar[int] = 2
@@ -124,7 +136,13 @@ class Triangle(Surrogate):
 @final
 @dataclasses.dataclass(frozen=True)
 class Rectangle(Surrogate):
-    """``1 / a`` where ``|u| <= a / 2``; a = 1 in Wu et al. (2018) and in SLTT."""
+    """``1 / a`` where ``|u| <= a / 2``; a = 1 in Wu et al. (2018) and in SLTT.
+
+    Examples
+    --------
+    >>> Rectangle().derivative(torch.tensor([0.0, 0.5]))
+    tensor([1., 1.])
+    """
 
     width: float = 1.0
     code: ClassVar[int] = 3
@@ -141,7 +159,13 @@ class Rectangle(Surrogate):
 @final
 @dataclasses.dataclass(frozen=True)
 class FastSigmoid(Surrogate):
-    """``1 / (1 + a |u|)^2`` (Zenke and Ganguli 2018); a = 25 in snnTorch. Its height is 1 for every width."""
+    """``1 / (1 + a |u|)^2`` (Zenke and Ganguli 2018); a = 25 in snnTorch. Its height is 1 for every width.
+
+    Examples
+    --------
+    >>> FastSigmoid().derivative(torch.tensor([0.0, 0.5]))
+    tensor([1.0000, 0.0055])
+    """
 
     width: float = 25.0
     code: ClassVar[int] = 4
@@ -158,7 +182,13 @@ class FastSigmoid(Surrogate):
 @final
 @dataclasses.dataclass(frozen=True)
 class StraightThrough(Surrogate):
-    """Slope 1 where ``|u| < a``, else 0: gradients go through as they are (Bengio et al. 2013), everywhere by default."""
+    """Slope 1 where ``|u| < a``, else 0: gradients go through as they are (Bengio et al. 2013), everywhere by default.
+
+    Examples
+    --------
+    >>> StraightThrough().derivative(torch.tensor([0.0, 0.5]))
+    tensor([1., 1.])
+    """
 
     width: float = 1e30
     code: ClassVar[int] = 5
