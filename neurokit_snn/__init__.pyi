@@ -17,6 +17,7 @@ from .evaluate import search as search
 from .models import GLM as GLM
 from .models import MMGPVAE as MMGPVAE
 from .models import PSTH as PSTH
+from .models import BayesianSpiking as BayesianSpiking
 from .models import CEBRADecoder as CEBRADecoder
 from .models import MeanRate as MeanRate
 from .models import NaiveBayesDecoder as NaiveBayesDecoder

@@ -53,6 +53,7 @@ WRITTEN_IN_JAX_OR_TORCH = {
     "MMGPVAE": "jax",
     "Neuroformer": "torch",
     "SpikingEncoder": "torch",
+    "BayesianSpiking": "torch",
     "SpikingDecoder": "torch",
 }
 """Models that are programs of such a library through and through: naming one is its first use."""
