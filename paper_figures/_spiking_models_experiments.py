@@ -101,7 +101,7 @@ def errors(found: xr.Dataset, step: float) -> np.ndarray:
     """Distance of estimated from planted delays, bins, ``(connection,)``."""
     planted = found["truth"].values
     on = np.isfinite(planted)
-    return np.asarray(np.abs(found["delay"].values - planted)[on] / step)
+    return np.rint(np.abs(found["delay"].values - planted)[on] / step)
 
 
 def likeliest(found: xr.Dataset) -> xr.Dataset:

@@ -89,8 +89,8 @@ def _delays(run: Run, ax: Axes) -> None:
     ends = np.array([0.0, DelayConfig().longest + step]) * MS
     ax.plot(ends, ends, **TARGET)
     ax.set(title=title, xlabel="planted delay (ms)", ylabel="learned delay (ms)")
-    for color, words, height in ((BLUE, "excites", 0.95), (ORANGE, "inhibits", 0.87)):
-        ax.text(0.03, height, words, color=color, transform=ax.transAxes, fontsize=8, va="top")
+    for color, words, place in ((BLUE, "excites", 0.75), (ORANGE, "inhibits", 1.0)):
+        ax.text(place, 1.02, words, color=color, transform=ax.transAxes, fontsize=8, ha="right")
 
 
 def _sets(run: Run, ax: Axes) -> None:

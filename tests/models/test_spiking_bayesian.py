@@ -28,7 +28,7 @@ class TestLayer(ModelSuite):
 
     def make(self) -> AbstractModel:
         return BayesianSpiking(
-            covariates=("position",), past=0.2, coupling=True, delays=0.2, tau_readout=0.15, steps=60
+            covariates=("position",), past=0.2, coupling=True, delays=0.2, tau_readout=0.15, steps=12
         )
 
 
@@ -45,7 +45,7 @@ class TestLayerOfBins(ModelSuite):
 
     def make(self) -> AbstractModel:
         return BayesianSpiking(
-            covariates=("position",), past=0.2, observation="bernoulli", guide="low-rank", rank=2, steps=60
+            covariates=("position",), past=0.2, observation="bernoulli", guide="low-rank", rank=2, steps=20
         )
 
 
@@ -74,8 +74,8 @@ NETWORK = {
 
 @pytest.fixture(scope="module")
 def planted():
-    """A network of five units, 40 s in trials of 5, and its truth."""
-    config = DelayConfig(units=5, sources=2, duration=40.0, longest=0.03, weight=0.9, base=15.0, seed=1)
+    """A network of five units, 30 s in trials of 5, and its truth."""
+    config = DelayConfig(units=5, sources=2, duration=30.0, longest=0.03, weight=0.9, base=15.0, seed=1)
     tree = simulate(config)
     data = recording.windows(tree, config.step, length=5.0, start=0.0, stop=config.duration)
     return data, tree["truth"].to_dataset()
@@ -83,7 +83,7 @@ def planted():
 
 @pytest.fixture(scope="module")
 def fitted(planted):
-    return BayesianSpiking(**NETWORK, past=0.02, steps=40).fit(planted[0], seed=2)
+    return BayesianSpiking(**NETWORK, past=0.02, steps=16).fit(planted[0], seed=2)
 
 
 def test_planted_synapses_come_back_with_intervals(planted, fitted):
@@ -113,7 +113,7 @@ def test_the_posterior_and_the_tables_tell_the_same(fitted):
 def test_forecasts_beat_a_glm_without_delays_and_stay_below_the_truth(planted, fitted):
     data, _ = planted
     score = fitted.log_likelihood(data, task="forecast").sum()
-    blind = BayesianSpiking(**(NETWORK | {"coupling": False, "delays": 0.0}), past=0.02, steps=30).fit(data)
+    blind = BayesianSpiking(**(NETWORK | {"coupling": False, "delays": 0.0}), past=0.02, steps=16).fit(data)
     assert score > blind.log_likelihood(data, task="forecast").sum() + 50.0
     assert fitted.bound_ > blind.bound_ + 20.0
     assert fitted.gradient_ == "exact"
@@ -121,11 +121,11 @@ def test_forecasts_beat_a_glm_without_delays_and_stay_below_the_truth(planted, f
 
 
 def test_an_interrupted_fit_goes_on_to_the_same_answer(planted, fitted, tmp_path, monkeypatch):
-    model, calls, forward = BayesianSpiking(**NETWORK, past=0.02, steps=40), [], Bound.forward
+    model, calls, forward = BayesianSpiking(**NETWORK, past=0.02, steps=16), [], Bound.forward
 
     def stops(self, batch):
         calls.append(1)
-        if len(calls) > 20:
+        if len(calls) > 9:
             raise KeyboardInterrupt
         return forward(self, batch)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,6 +19,14 @@ from neurokit_snn.models.base import AbstractModel
 from neurokit_snn.models.module_state import module_state, weights_from
 from neurokit_snn.models.observations import AbstractObservation, Space
 from neurokit_snn.models.posterior import POSTERIOR_DRAWS
+from neurokit_snn.models.spiking.bayesian_parts import (
+    check_parameters,
+    drawn,
+    every_batch,
+    guide_of,
+    layer_of,
+    log_rates,
+)
 from neurokit_snn.models.spiking.bayesian_summaries import draws_of_layer, draws_of_network, synapse_table
 from neurokit_snn.models.spiking.delay_posterior import DelayPosterior
 from neurokit_snn.models.spiking.encoder import SpikingEncoder
@@ -27,32 +35,24 @@ from neurokit_snn.models.spiking.guides import Guide, GuideName
 from neurokit_snn.models.spiking.inference import Recipe, fitted_guide, fitted_membranes
 from neurokit_snn.models.spiking.lifting import LiftedNetwork, prior_sd
 from neurokit_snn.models.spiking.likelihoods import LOG_RATE_LIMIT
-from neurokit_snn.models.spiking.membranes import Membranes, Priors
+from neurokit_snn.models.spiking.membranes import Membranes
 from neurokit_snn.models.spiking.network import Builder, RateNetwork, Sizes
 from neurokit_snn.models.spiking.program import evidence_bound
 from neurokit_snn.models.spiking.sampling import free_run
 from neurokit_snn.models.spiking.settings import run_in_of
-from neurokit_snn.models.spiking.stretches import Batch, Source
+from neurokit_snn.models.spiking.stretches import Source
 from neurokit_snn.torchloop import History
 
 __all__ = ["BayesianSpiking"]
 
-LEAST_MEAN = 1e-4
-"""Spikes of a bin that a unit is taken to have at least, so that its log rate is a number."""
 BOUND_DRAWS = 64
+"""Of parameters, for the bound that is reported."""
+LONGEST = 256
+"""Bins of a stretch, for the bound of one layer."""
 SUREST = 1.0 - 1e-6
 """Highest probability of a spike, so that a bin without one has a probability in single precision, too."""
-TOGETHER = 1 << 21
-"""Log rates that one call computes where nothing is learned: draws x bins x units."""
 PATHS = 10
 """Draws of a deeper network's parameters from which free runs start; runs of more draws share them."""
-LAYER_PRIORS = {
-    "constant": "constant_sd",
-    "column": "column_sd",
-    "own": "own_sd",
-    "weight": "weight_sd",
-    "tau": "tau_spread",
-}
 
 
 class BayesianSpiking(AbstractModel):
@@ -125,9 +125,10 @@ class BayesianSpiking(AbstractModel):
     Examples
     --------
     >>> from neurokit_snn.testing.place_cells import place_cells
-    >>> model = BayesianSpiking(covariates=("position",), past=0.2, coupling=True, steps=30).fit(place_cells(trials=8))
+    >>> data = place_cells(trials=8)
+    >>> model = BayesianSpiking(covariates=("position",), coupling=True, delays=0.2, tau_readout=0.2, steps=30).fit(data)
     >>> dict(model.synapses().sizes)
-    {'target': 6, 'source': 6, 'delay': 1}
+    {'target': 6, 'source': 6, 'delay': 2}
     >>> model.gradient_
     'exact'
     """
@@ -269,7 +270,7 @@ class BayesianSpiking(AbstractModel):
 
     def _fit(self, data: xr.Dataset, *, seed: int, progress: bool, resume: Path | None) -> None:
         who = "BayesianSpiking.fit"
-        self._check_parameters(who)
+        check_parameters(self.get_params(), self.bin_width_, who=who)
         encoder = self._encoder()
         encoder.units_, encoder.bin_width_, encoder.seed_ = self.units_, self.bin_width_, self.seed_
         encoder._checked(who)
@@ -294,13 +295,14 @@ class BayesianSpiking(AbstractModel):
             self._fit_lifted(source, recipe)
         else:
             self._fit_layer(source, recipe)
+            source = dataclasses.replace(source, length=max(source.length, LONGEST))  # less of it is run-in
         self.guide_.eval()
         self.gradient_ = self.predictor_.gradient
         kept = None if self.probability_ is None else torch.from_numpy(self.probability_).float()
         self.bound_, self.bound_se_ = evidence_bound(
             self.predictor_,
             self.guide_,
-            _batches(dataclasses.replace(source, length=max(source.length, 256))),
+            every_batch(source),
             observation=self._observation(),
             probability=kept,
             draws=BOUND_DRAWS,
@@ -308,9 +310,9 @@ class BayesianSpiking(AbstractModel):
         )
 
     def _fit_layer(self, source: Source, recipe: Recipe) -> None:
-        self.predictor_ = self._layer()
-        self.guide_ = self._guide(self.predictor_)
         usual = self.encoder_.count_mean_
+        self.predictor_ = layer_of(self.get_params(), self.sizes_, usual, self.bin_width_)
+        self.guide_ = self._guide()
         posterior, self.histories_ = fitted_membranes(
             self.predictor_, self.guide_, source, recipe, observation=self._observation(), usual=usual
         )
@@ -323,7 +325,7 @@ class BayesianSpiking(AbstractModel):
         sd = prior_sd(fresh, batch, overrides=self.priors)
         centres = {"bias": fresh.bias.detach().clone()}
         self.predictor_ = LiftedNetwork(self.encoder_.network_, sd=sd, centres=centres)
-        self.guide_ = self._guide(self.predictor_)
+        self.guide_ = self._guide()
         with torch.no_grad():
             self.guide_.loc.copy_(self.predictor_.start)
         history = fitted_guide(
@@ -331,59 +333,14 @@ class BayesianSpiking(AbstractModel):
         )
         self.histories_, self.probability_ = {"fit": history}, None
 
-    def _check_parameters(self, who: str) -> None:
-        for name in ("steps", "gradient_draws", "start_steps"):
-            if not getattr(self, name) >= 1:
-                raise ModelError(f"{who}: {name} is {getattr(self, name)!r}; give at least 1")
-        if self.batch_size is not None and not self.batch_size >= 1:
-            raise ModelError(f"{who}: batch_size is {self.batch_size!r}; give at least 1, or None")
-        if not (self.hidden or self.network is not None):
-            for name, value in (self.priors or {}).items():
-                if name not in LAYER_PRIORS:
-                    raise ModelError(
-                        f"{who}: priors names {name!r}; with hidden=() there are {', '.join(LAYER_PRIORS)}"
-                    )
-                if not (np.isfinite(value) and value > 0):
-                    raise ModelError(f"{who}: priors: {name!r} is {value}; give a standard deviation above 0")
-            if self.coupling and not self.tau_readout > self.bin_width_:
-                raise ModelError(
-                    f"{who}: tau_readout is {self.tau_readout} s, and a bin {self.bin_width_} s; the prior median of membranes "
-                    "that are learned has to be longer than a bin"
-                )
-
     def _encoder(self) -> SpikingEncoder:
         """The point estimate's model, with what it shares with this one."""
         shared = set(self.get_params()) & set(SpikingEncoder().get_params())
         taken = {name: getattr(self, name) for name in shared - {"steps", "learning_rate", "batch_size"}}
         return SpikingEncoder(**taken, steps=self.start_steps)
 
-    def _layer(self) -> Membranes:
-        sizes = self.sizes_
-        given = {LAYER_PRIORS[name]: float(value) for name, value in (self.priors or {}).items()}
-        constant = np.log(np.maximum(self.encoder_.count_mean_, LEAST_MEAN))
-        tau = max(self.tau_readout / self.bin_width_, 1.0 + 1e-3)
-        return Membranes(
-            columns=sizes.columns,
-            units=self.units_.size,
-            own=sizes.own,
-            coupling=sizes.coupling,
-            delays=max(1, int(np.floor(self.delays / self.bin_width_ + 1e-6))),
-            priors=Priors(constant=tuple(constant.tolist()), tau=tau, **given),
-        )
-
-    def _guide(self, predictor: Membranes | LiftedNetwork) -> Guide:
-        synapses, delays = 0, 1
-        if isinstance(predictor, Membranes):
-            synapses, delays = predictor.synapses, predictor.delays
-        return Guide(
-            predictor.mean,
-            predictor.sd,
-            kind=self.guide,
-            rank=self.rank,
-            synapses=synapses,
-            delays=delays,
-            seed=self.seed_,
-        )
+    def _guide(self) -> Guide:
+        return guide_of(self.predictor_, kind=self.guide, rank=self.rank, seed=self.seed_)
 
     def _observation(self) -> Any:
         return self.observation
@@ -403,27 +360,15 @@ class BayesianSpiking(AbstractModel):
 
     # ---- predict -----------------------------------------------------------------------------------------------
 
-    def _drawn(self, draws: int, rng: np.random.Generator) -> tuple[Tensor, Tensor | None]:
-        """Parameters ``(draw, row, parameter)`` and numbers of delays ``(draw, target, source)`` from the posterior."""
-        delays = None
-        if self.probability_ is not None:
-            ladder = self.probability_.cumsum(-1)
-            at = rng.random((draws, *ladder.shape[:-1], 1)) * ladder[..., -1:]
-            delays = torch.from_numpy((at > ladder).sum(-1))
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
-            torch.manual_seed(int(rng.integers(2**62)))
-            given = self.guide_.distribution(delays)
-            return (given.sample() if delays is not None else given.sample((draws,))), delays
-
     def _predictive(
         self, visible: xr.Dataset, *, task: str, draws: int, rng: np.random.Generator
     ) -> Mapping[str, AbstractObservation]:
-        theta, delays = self._drawn(draws, rng)
+        theta, delays = drawn(self.guide_, self.probability_, draws, rng)
         if self.sizes_.sources and task != "forecast":
             expected, _ = self._run_freely(visible, theta, delays, rng=rng)
         else:
             source = self.encoder_._source(visible, f"BayesianSpiking, {task}", told=False)
-            log_rate = self._log_rates(source, theta, delays).astype(np.float64)
+            log_rate = log_rates(self.predictor_, source, theta, delays)
             rate = np.exp(np.minimum(log_rate, LOG_RATE_LIMIT))
             expected = np.minimum(-np.expm1(-rate), SUREST) if self.space == "binary" else rate
         return {"counts": self.encoder_._observed(expected, visible)}
@@ -431,21 +376,8 @@ class BayesianSpiking(AbstractModel):
     def _sample(self, visible: xr.Dataset, *, task: str, rng: np.random.Generator) -> xr.DataArray:
         if not self.sizes_.sources or task == "forecast":
             return super()._sample(visible, task=task, rng=rng)
-        _, counts = self._run_freely(visible, *self._drawn(1, rng), rng=rng)
+        _, counts = self._run_freely(visible, *drawn(self.guide_, self.probability_, 1, rng), rng=rng)
         return self.encoder_._labelled(counts, visible).isel(draw=0, drop=True)
-
-    @torch.inference_mode()
-    def _log_rates(self, source: Source, theta: Tensor, delays: Tensor | None) -> np.ndarray:
-        """``(draw, trial, time, unit)`` of every bin after its run-in."""
-        out = np.empty((*source.x.shape[:2], theta.shape[0], self.units_.size), dtype=np.float32)
-        every = source.stretches()
-        size = max(1, TOGETHER // ((source.run_in + source.length) * theta.shape[0] * self.units_.size))
-        for first in range(0, len(every), size):
-            some = every.take(slice(first, first + size))
-            batch = source.batch(some)
-            found = self.predictor_.log_rate(theta, batch.x, delays=delays)
-            source.put(some, found.permute(1, 2, 0, 3), out)
-        return out.transpose(2, 0, 1, 3)
 
     def _run_freely(
         self, visible: xr.Dataset, theta: Tensor, delays: Tensor | None, *, rng: np.random.Generator
@@ -472,7 +404,8 @@ class BayesianSpiking(AbstractModel):
         return expected, counts
 
     def _posterior(self) -> xr.DataTree:
-        theta, delays = self._drawn(POSTERIOR_DRAWS, np.random.default_rng(self.seed_))
+        rng = np.random.default_rng(self.seed_)
+        theta, delays = drawn(self.guide_, self.probability_, POSTERIOR_DRAWS, rng)
         if isinstance(self.predictor_, LiftedNetwork):
             return draws_of_network(self.predictor_, theta)
         columns = self.encoder_.code_.names()
@@ -515,9 +448,10 @@ class BayesianSpiking(AbstractModel):
             ones = {name: torch.ones(()) for name, _ in encoder.network_.named_parameters()}
             self.predictor_ = LiftedNetwork(encoder.network_, sd=ones)
         else:
-            self.predictor_ = self._layer()
+            mean = encoder.count_mean_
+            self.predictor_ = layer_of(self.get_params(), self.sizes_, mean, self.bin_width_)
         self.predictor_.load_state_dict(weights_from(state["predictor"]))
-        self.guide_ = self._guide(self.predictor_)
+        self.guide_ = self._guide()
         self.guide_.load_state_dict(weights_from(state["guide"]))
         self.guide_.eval()
         self.probability_ = (
@@ -531,11 +465,3 @@ class BayesianSpiking(AbstractModel):
             for name, found in state.items()
             if name.startswith("history_")
         }
-
-
-def _batches(source: Source) -> Iterator[Batch]:
-    """All that is scored, a part at a time."""
-    every = source.told()
-    size = max(1, TOGETHER // ((source.run_in + source.length) * 64))
-    for first in range(0, len(every), size):
-        yield source.batch(every.take(slice(first, first + size)))

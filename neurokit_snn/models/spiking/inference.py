@@ -139,7 +139,7 @@ def fitted_guide(
         )
         return -value
 
-    return train(
+    history = train(
         bound,
         batches,
         schedule,
@@ -152,6 +152,8 @@ def fitted_guide(
         accelerator=recipe.accelerator,
         who=recipe.who,
     )
+    bound.to("cpu")
+    return history
 
 
 def fitted_membranes(

@@ -20,6 +20,9 @@ __all__ = ["Bound", "Observation", "Predictor", "evidence_bound", "guided", "obs
 
 Observation = Literal["poisson", "bernoulli"]
 
+TOGETHER = 1 << 21
+"""Log rates that are computed at once where nothing is learned."""
+
 
 class Predictor(Protocol):
     """What is lifted: log rates from a table of parameters with normal priors.
@@ -207,11 +210,12 @@ def evidence_bound(
         odds = probability.double() * probability.shape[-1]
         found -= torch.special.xlogy(probability.double(), odds).sum()
     for batch in batches:
+        batch = batch.to(theta.device)
         known = (batch.weight > 0).expand(batch.target.shape)
-        for i in range(draws):
-            log_rate = predictor.log_rate(
-                theta[i : i + 1], batch.x, delays=None if delays is None else delays[i : i + 1]
-            )
-            likelihood = observed(log_rate[0], observation).mask(known).log_prob(batch.target)
-            found[i] += likelihood.sum(dtype=torch.float64)
+        size = max(1, TOGETHER // batch.target.numel())
+        for rows in torch.arange(draws).split(size):
+            given_delays = None if delays is None else delays[rows]
+            log_rate = predictor.log_rate(theta[rows], batch.x, delays=given_delays)
+            likelihood = observed(log_rate, observation).mask(known).log_prob(batch.target)
+            found[rows] += likelihood.sum((1, 2, 3), dtype=torch.float64)
     return float(found.mean()), float(found.std()) / draws**0.5
