@@ -32,6 +32,9 @@ SYNONYMS = {
 OTHER_THING = {
     ("dt", "recording.spike_stream.Windows"): "bins between the start of a window and a token",
     ("neuron", "snn.network.Recurrent"): "a layer of model neurons",
+    ("neuron", "models.spiking.encoder.SpikingEncoder"): "kind of the model neurons; units are recorded",
+    ("neuron", "models.spiking.decoder.SpikingDecoder"): "kind of the model neurons; units are recorded",
+    ("neuron", "models.spiking.bayesian.BayesianSpiking"): "kind of the model neurons; units are recorded",
 }
 
 # Words whose singular takes one thing and whose plural takes several of it, or a mapping by name.
