@@ -10,6 +10,7 @@ pytest.importorskip("torch")
 pytest.importorskip("pyro")
 
 from neurokit_snn import recording
+from neurokit_snn.artefact import load
 from neurokit_snn.errors import ModelError
 from neurokit_snn.models.base import AbstractModel
 from neurokit_snn.models.spiking.bayesian import BayesianSpiking
@@ -228,3 +229,23 @@ def test_hidden_neurons_get_a_bound_of_true_spikes_that_chose_the_step():
     drawn = model.posterior_["posterior"]["network.layers.0.weight"]
     assert drawn.dims[:2] == ("chain", "draw")
     assert float(drawn.std("draw").min()) > 0
+
+
+@pytest.mark.slow
+def test_delays_into_hidden_neurons_are_the_encoders_and_stay(tmp_path):
+    data = place_cells()
+    model = BayesianSpiking(
+        covariates=("position",), coupling=True, delays=0.3, hidden=(8,), neuron="ParametricLIF", tau=0.2, steps=5,
+        start_steps=20,
+    ).fit(data)  # fmt: skip
+    found = model.posterior_["posterior"]
+    assert "network.layers.1.leak" in found, "time constants are random"
+    assert not [name for name in found if "position" in str(name)]
+    seconds = model.delays_.values / 0.1
+    np.testing.assert_allclose(seconds, np.rint(seconds))
+    before = model.predict(data, task="forecast")
+    model.sample(data, seed=1)
+    xr.testing.assert_identical(before, model.predict(data, task="forecast"))
+    loaded = load(model.save(tmp_path / "fit.nk"))
+    xr.testing.assert_identical(before, loaded.predict(data, task="forecast"))
+    xr.testing.assert_identical(model.delays_, loaded.delays_)

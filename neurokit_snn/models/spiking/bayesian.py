@@ -400,6 +400,7 @@ class BayesianSpiking(AbstractModel):
             network = self.predictor_.put(theta[rows[0], 0])
             assert isinstance(network, RateNetwork)
             parts.append(free_run(network, columns, draws=rows.size, **shared))
+        self.predictor_.put(self.predictor_.start[0])
         expected, counts = (np.concatenate(part) for part in zip(*parts, strict=True))
         return expected, counts
 

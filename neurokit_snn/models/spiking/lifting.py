@@ -20,6 +20,7 @@ from torch.func import functional_call
 from neurokit_snn.errors import ModelError
 from neurokit_snn.models.spiking.network import RateNetwork
 from neurokit_snn.models.spiking.stretches import Batch
+from neurokit_snn.snn.delays.layer import Delays
 from neurokit_snn.snn.network import Network
 from neurokit_snn.snn.neuron import Neuron
 from neurokit_snn.snn.neurons import LeakyIntegrator
@@ -34,8 +35,8 @@ class LiftedNetwork(nn.Module):
     Parameters
     ----------
     network
-        From ``(time, batch, feature)`` and a state to log rates and a state. Parameters without ``requires_grad`` stay as they
-        are: delays that have been learned and rounded, for instance.
+        From ``(time, batch, feature)`` and a state to log rates and a state. Its delays are rounded and stay; so do parameters
+        without ``requires_grad``.
     sd
         Prior standard deviation of each parameter, by its dotted name; priors are centred at 0.
     centres
@@ -67,6 +68,9 @@ class LiftedNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.network = network
+        for layer in network.modules():
+            if isinstance(layer, Delays):
+                layer.freeze()
         learned = {name: p for name, p in network.named_parameters() if p.requires_grad}
         if not learned:
             raise ModelError("LiftedNetwork: the network has no parameter that may be learned")
