@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-import joblib
 import numpy as np
 import torch
 import xarray as xr
@@ -32,10 +30,12 @@ from neurokit_snn.snn import (
     freeze_delays,
     soft_and_rounded,
 )
+from neurokit_snn.snn.training.readouts import Readout
 from paper_figures.harness import Run
 
 BANDS, DIGITS, BIN, STEPS = 40, 10, 0.01, 70
-HIDDEN, WINDOW = 64, 25
+HIDDEN, WINDOW, TAU = 32, 25, 1.005
+"""Units of the network whose delays are learned, lags of a layer, and the published membranes, which forget within a step."""
 DROPOUT, BATCH, LEARNING_RATE, FASTER = 0.2, 64, 3e-3, 100.0
 EPOCHS, FINISH = 20, 6
 """Passes over the training clips: with delays that are learned, and after they are frozen. All other arms have the sum."""
@@ -69,27 +69,38 @@ def clips() -> Clips:
     return Clips(torch.from_numpy(counts), digit, data["speaker"].values, data["take"].values)
 
 
+def speakers() -> list[str]:
+    """Those that are held out."""
+    return [str(name) for name in np.unique(clips().speaker)]
+
+
 # ---- arms ----------------------------------------------------------------------------------------------------------
 
 
 def _rates() -> Network:
     """A perceptron on spike counts, as one step of time: no order of any kind."""
-    hidden = 2 * HIDDEN - 5
+    hidden = 2 * HIDDEN
     layers = [nn.Linear(BANDS, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Dropout(DROPOUT)]
     return Network(*layers, nn.Linear(hidden, DIGITS))
 
 
 def _recurrent() -> Network:
-    """Spikes that come back one step later, in place of delays."""
-    hidden = 59
+    """Spikes that come back one step later, in place of delays; as many units as give the number of parameters."""
+    hidden = round((np.hypot(BANDS + DIGITS, 2 * (_numbers(HIDDEN) ** 0.5)) - BANDS - DIGITS) / 2)
+    neurons = LIF(TAU, decay_input=False, surrogate=ATan(5.0))
     return Network(
         nn.Linear(BANDS, hidden, bias=False),
         nn.BatchNorm1d(hidden),
-        Recurrent(_neuron(), hidden),
+        Recurrent(neurons, hidden),
         SharedDropout(DROPOUT),
         nn.Linear(hidden, DIGITS, bias=False),
         LeakyIntegrator(TAU, decay_input=False),
     )
+
+
+def _numbers(hidden: int) -> int:
+    """Weights and delays."""
+    return 2 * hidden * (BANDS + DIGITS)
 
 
 def _delayed(hidden: int, **fields: object) -> Network:
@@ -100,7 +111,100 @@ ARMS: dict[str, Callable[[], Network]] = {
     "rates": _rates,
     "no delays": lambda: _delayed(2 * HIDDEN, window=1, learned=False),
     "recurrent": _recurrent,
-    "fixed random delays": lambda: _delayed(HIDDEN, window=WINDOW, learned=False),
-    "fixed random, twice as wide": lambda: _delayed(2 * HIDDEN, window=WINDOW, learned=False),
-    LEARNED: lambda: _delayed(HIDDEN, window=WINDOW, final_sigma=0.05, annealed=0.5),
+    "fixed delays": lambda: _delayed(HIDDEN, window=WINDOW, learned=False),
+    "fixed delays, twice the units": lambda: _delayed(2 * HIDDEN, window=WINDOW, learned=False),
+    LEARNED: lambda: _delayed(HIDDEN, window=WINDOW, final_sigma=0.05, annealed=1.0),
 }
+"""All have as many learned numbers as the last, but for `fixed delays`: as many weights, and delays that are kept."""
+
+
+def spoken(run: Run, speaker: str, arm: str, seed: int) -> xr.Dataset:
+    """Accuracy on the clips of a speaker after training on those of all others; of learned delays also before rounding."""
+    key = {
+        "speaker": speaker, "arm": arm, "seed": seed, "hidden": HIDDEN, "window": WINDOW, "dropout": DROPOUT, "tau": TAU,
+        "epochs": [EPOCHS, FINISH], "batch": BATCH, "rate": LEARNING_RATE, "faster": FASTER, "dry_run": run.dry_run,
+    }  # fmt: skip
+
+    def make(checkpoints: Path) -> xr.Dataset:
+        heard = clips()
+        mine, chosen = heard.speaker == speaker, heard.take >= VALIDATED
+        train, held, test = (heard.at(which) for which in (~mine & ~chosen, ~mine & chosen, mine))
+        if run.dry_run:
+            train, held, test = (_some(part) for part in (train, held, test))
+        torch.manual_seed(seed)
+        network = ARMS[arm]()
+        readout: Readout = "softmax"
+        if arm == "rates":
+            train, held, test = ((x.mean(0, keepdim=True), y) for x, y in (train, held, test))
+            readout = "mean"
+        found = {"numbers": float(sum(p.numel() for p in network.parameters() if p.requires_grad))}
+        trained(network, readout, train, held, seed, checkpoints, learned=arm == LEARNED, short=run.dry_run)
+        if arm == LEARNED:
+            before = soft_and_rounded(network, lambda: _scorer(network, readout).score(*test))
+            found |= {"soft": before.soft, "rounded": before.rounded}
+            freeze_delays(network)
+            finished(network, readout, train, held, seed, checkpoints, short=run.dry_run)
+        found["accuracy"] = _scorer(network, readout).score(*test)
+        return xr.Dataset(found)
+
+    return run.result("spoken", key, make)
+
+
+def _some(part: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    return part[0][:, :100], part[1][:100]
+
+
+def _scorer(network: Network, readout: Readout) -> Classifier:
+    return Classifier(network, readout=readout)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def trained(
+    network: Network,
+    readout: Readout,
+    train: tuple[Tensor, Tensor],
+    held: tuple[Tensor, Tensor],
+    seed: int,
+    checkpoints: Path,
+    *,
+    learned: bool,
+    short: bool = False,
+) -> None:
+    """Fit, with the weights of the epoch that does best on `held`."""
+    epochs = EPOCHS if learned else EPOCHS + FINISH
+    Classifier(
+        network,
+        readout=readout,
+        epochs=1 if short else epochs,
+        batch_size=BATCH,
+        learning_rate=LEARNING_RATE,
+        rates={"*.position": FASTER} if learned else {},
+        final_fraction=0.05,
+        patience=None,
+    ).fit(*train, validation=held, seed=seed, progress=True, resume=_made(checkpoints / "fit"))
+
+
+def finished(
+    network: Network,
+    readout: Readout,
+    train: tuple[Tensor, Tensor],
+    held: tuple[Tensor, Tensor],
+    seed: int,
+    checkpoints: Path,
+    *,
+    short: bool = False,
+) -> None:
+    """Fit the weights to the rounded delays."""
+    Classifier(
+        network,
+        readout=readout,
+        epochs=1 if short else FINISH,
+        batch_size=BATCH,
+        learning_rate=LEARNING_RATE / 3,
+        final_fraction=0.05,
+        patience=None,
+    ).fit(*train, validation=held, seed=seed, progress=True, resume=_made(checkpoints / "finish"))

@@ -1,8 +1,8 @@
 """The task of which only timing tells the answer: ten orders in which eight channels send one pulse each.
 
-Pulses of 3 steps come 5 steps apart, each up to one step early or late, and the whole up to 5 steps later; no two channels are active
-together, so that neither rates nor coincidences tell the classes apart. One layer of delays goes from the channels to the classes;
-the score of a class is the sum over time of its softmax.
+Pulses of 3 steps come 5 steps apart, each up to one step early or late, and the whole up to 5 steps later; no two channels are
+active together, so that neither rates nor coincidences tell the classes apart. One layer of delays goes from the channels to the
+classes; the score of a class is the sum over time of its softmax.
 """
 
 from __future__ import annotations
@@ -73,7 +73,13 @@ def timing(run: Run, seed: int, arm: str, weights: str) -> xr.Dataset:
         if learned:
             fit.fit(*train, validation=None, seed=seed, resume=checkpoints)
         found = soft_and_rounded(network, lambda: fit.score(*test))
-        return xr.Dataset({"soft": found.soft, "rounded": found.rounded, "delays": ("synapse", network.layers[0].delays.flatten())})
+        return xr.Dataset(
+            {
+                "soft": found.soft,
+                "rounded": found.rounded,
+                "delays": ("synapse", network.layers[0].delays.flatten()),
+            }
+        )
 
     key = {"seed": seed, "arm": arm, "fields": ARMS[arm], "weights": weights, **made}
     return run.result("timing", key, make)

@@ -46,7 +46,9 @@ ONE_AND_SEVERAL = {
 ALLOWED: dict[frozenset[str], str] = {
     frozenset(("bin", "bins")): "which bin of its trial a spike is in; of how many bins a tuning curve is",
     frozenset(("block", "blocks")): "seconds to resample together; the statistics of such blocks in a metric",
-    frozenset(("features", "in_features")): "units of one population; of the sources of a layer, as torch says",
+    frozenset(
+        ("features", "in_features")
+    ): "units of one population; of the sources of a layer, as torch says",
     frozenset(("kernel", "kernel_count")): "of a prior or a stimulus; synapses of a pair, as the paper says",
     frozenset(("null", "nulls")): "the values of a null statistic; how many a comparison makes",
     frozenset(("level", "levels")): "probability of an interval; most spikes of a step",

@@ -580,6 +580,7 @@ def test_other_python_threads_run_meanwhile():
     assert ticks > 10
 
 
+@pytest.mark.filterwarnings("ignore:os.fork")  # JAX says so, where another test has loaded it
 def test_the_child_of_a_fork_starts_threads_of_its_own(threads, monkeypatch):
     monkeypatch.setattr(cpu, "LEAST", 0)
     threads(2)
