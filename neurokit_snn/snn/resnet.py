@@ -90,7 +90,7 @@ def spiking_resnet(
     channels: int = 3,
     stem: Stem = "image",
     width: int = 64,
-    layer: Callable[[], Neuron] | None = None,
+    make_neurons: Callable[[], Neuron] | None = None,
 ) -> Network:
     """A residual network of spiking neurons, activated before each convolution, without norms.
 
@@ -109,8 +109,8 @@ def spiking_resnet(
         ``image``: stride 2 and a pool, for images of 224 x 224; ``small``: neither, for those of 32 x 32.
     width
         Channels of the first stage; each further one has twice as many.
-    layer
-        Makes a layer of neurons; None for those of SLTT: ``tau`` 1.1, soft reset, triangle, input not decayed.
+    make_neurons
+        Makes one layer of neurons, each time it is called; None for those of SLTT: ``tau`` 1.1, soft reset, triangle, input not decayed.
 
     Returns
     -------
@@ -135,7 +135,7 @@ def spiking_resnet(
     for field, value in (("classes", classes), ("channels", channels), ("width", width)):
         if value < 1:
             raise ConfigError(f"spiking_resnet: {field} is {value}; give 1 or more")
-    make = _published if layer is None else layer
+    make = _published if make_neurons is None else make_neurons
     expansion = 4 if depth >= 50 else 1
     layers = _stem(stem, channels, width)
     variance, size = 1.0, width

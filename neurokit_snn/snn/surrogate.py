@@ -112,7 +112,7 @@ class Sigmoid(Surrogate):
 @final
 @dataclasses.dataclass(frozen=True)
 class Triangle(Surrogate):
-    """``max(0, 1 - |u| / a) / a``: of unit area, half as wide as ``a``; a = 1 in SLTT (Meng et al., ICCV 2023).
+    """``max(0, 1 - |u| / a) / a``: of unit area, from ``-a`` to ``a``; a = 1 in SLTT (Meng et al., ICCV 2023).
 
     Examples
     --------

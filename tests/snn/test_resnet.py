@@ -90,7 +90,7 @@ def test_steps_do_not_see_each_other(rule: Rule) -> None:
 
 
 def test_neurons_of_ones_own() -> None:
-    net = small(18, layer=lambda: LIF(2.0, threshold=0.5))
+    net = small(18, make_neurons=lambda: LIF(2.0, threshold=0.5))
     assert {module.threshold for module in net.modules() if isinstance(module, Neuron)} == {0.5}
     assert net.layers[1].layers[0].body.layers[2].scale == pytest.approx(
         2.1650, abs=1e-3
