@@ -180,6 +180,7 @@ def test_a_network_of_ones_own() -> None:
         ({"target": None}, "no target is named"),
         ({"future": -0.1}, "future is -0.1; give seconds, 0 or more"),
         ({"future": 0.15}, r"future is 0\.15 s, which is no whole number of bins"),
+        ({"future": 2.0}, r"future is 2\.0 s, and trials have 20 bins of 0\.1 s; shorten it"),
         ({"delays": 0.01}, r"delays is 0\.01 s, shorter than a bin"),
     ],
 )

@@ -483,6 +483,7 @@ def test_compared_with_a_glm() -> None:
         ({"rule": "RTRL"}, ModelError, "rule is 'RTRL'; choose BPTT, SLTT, OTTT"),
         ({"rule": "SLTT", "delays": 0.3, "coupling": True}, ModelError, "SLTT.*Synapses|Synapses.*SLTT"),
         ({"hidden": (0,)}, ModelError, r"hidden is \(0,\); give the neurons of each layer"),
+        ({"hidden": 8}, ModelError, "hidden is 8; give the neurons of each layer"),
         ({"neuron": "HH"}, ConfigError, "neuron is 'HH'; choose one of IF, LIF"),
         ({"neuron_fields": {"levels": 3}}, ConfigError, "neuron_fields: LIF takes no such field"),
         ({"neuron_fields": {"threshold": -1.0}}, ConfigError, "LIF.threshold is -1;"),
@@ -490,6 +491,8 @@ def test_compared_with_a_glm() -> None:
         ({"covariates": ("smell",)}, ModelError, "no behaviour and no trial column is named 'smell'"),
         ({"validation": 1.0}, ModelError, "validation is 1.0; give a share"),
         ({"batch_size": 0}, ModelError, "batch_size is 0; give at least 1"),
+        ({"batch_size": 2.5}, ModelError, r"batch_size is 2\.5; give at least 1, a whole number"),
+        ({"past": float("inf")}, ModelError, "past is inf; give seconds, 0 or more"),
         ({"steps": 0}, ModelError, "steps is 0; give at least 1"),
     ],
 )

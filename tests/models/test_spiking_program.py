@@ -18,8 +18,9 @@ from neurokit_snn.errors import ModelError
 from neurokit_snn.models.spiking.free_membranes import free_membranes
 from neurokit_snn.models.spiking.guides import Guide
 from neurokit_snn.models.spiking.inference import Recipe, fitted_guide
-from neurokit_snn.models.spiking.lifting import LiftedNetwork
+from neurokit_snn.models.spiking.lifting import LiftedNetwork, NetworkPriors, network_priors
 from neurokit_snn.models.spiking.membranes import Membranes, Priors
+from neurokit_snn.models.spiking.network import RateNetwork, Sizes
 from neurokit_snn.models.spiking.program import Bound, evidence_bound, observed
 from neurokit_snn.models.spiking.stretches import Batch, Source
 from neurokit_snn.snn.network import Network
@@ -268,7 +269,7 @@ def hidden_network():
     for parameter in readout.parameters():
         parameter.requires_grad_(False)
     network = Network(Gate(), LIF(tau=2.0, decay_input=False), readout, LeakyIntegrator(1.0))
-    return LiftedNetwork(network, sd={"layers.0.weight": torch.tensor(1.0)})
+    return LiftedNetwork(network, NetworkPriors({"layers.0.weight": torch.tensor(1.0)}, {}))
 
 
 def hidden_data():
@@ -310,6 +311,37 @@ def test_with_hidden_neurons_the_value_is_a_bound_and_the_gradient_is_not_its():
         slopes.append(-float(guide.loc.grad))
     found, spread = np.mean(slopes), np.std(slopes) / 60**0.5
     assert abs(found - true) > 6 * spread, "a surrogate gradient is another one"
+
+
+def test_priors_of_time_constants_are_centred_where_the_network_begins():
+    sizes = Sizes(
+        columns=2, sources=3, outputs=3, coupling=True, own=(1.0, 4.0), direct=True, hidden=(5,), neuron="ParametricLIF",
+        tau=6.0, fields={}, recurrent=False, tau_readout=3.0, delays=5,
+    )  # fmt: skip
+    x = np.random.default_rng(0).random((2, 40, 5), dtype=np.float32)
+    source = Source(x, x[..., :3], np.ones((2, 40, 3), bool), run_in=10, length=10)
+    network = RateNetwork(sizes)
+    sd, centres = network_priors(network, source, overrides={"direct.*": 0.25})
+    assert set(centres) == {"bias", "network.layers.1.leak"}
+    assert 1.0 + torch.exp(-centres["network.layers.1.leak"]) == pytest.approx(6.0)
+    assert (float(sd["network.layers.1.leak"]), float(sd["direct.weight"])) == (0.5, 0.25)
+    assert sd["own.weight"].ravel().tolist() == [1.0, 4.0]
+    assert not [name for name in sd if "position" in name], "delays are rounded and stay"
+    lifted = LiftedNetwork(network, NetworkPriors(sd, centres))
+    assert set(lifted.names) == set(sd)
+    with pytest.raises(ModelError, match="no parameter is named"):
+        network_priors(network, source, overrides={"*.position": 1.0})
+
+
+def test_a_network_given_draws_runs_in_pieces_and_stays_what_it_was():
+    lifted, x = hidden_network(), hidden_data().x
+    theta = torch.tensor([0.8])
+    whole = lifted.log_rate(theta[None, None], x)[0]
+    run = lifted.given(theta)
+    first, state = run(x[:23], None)
+    second, _ = run(x[23:], state)
+    assert torch.equal(torch.cat([first, second]), whole)
+    assert float(lifted.network.layers[0].weight) == 0.5
 
 
 def test_nothing_is_left_in_the_global_store():

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,40 +17,27 @@ from neurokit_snn.models.base import AbstractModel
 from neurokit_snn.models.module_state import module_state, weights_from
 from neurokit_snn.models.observations import AbstractObservation, Space
 from neurokit_snn.models.posterior import POSTERIOR_DRAWS
-from neurokit_snn.models.spiking.bayesian_parts import (
-    check_parameters,
-    drawn,
-    every_batch,
-    guide_of,
-    layer_of,
-    log_rates,
-)
+from neurokit_snn.models.spiking.bayesian_draws import drawn, free_paths, log_rates
+from neurokit_snn.models.spiking.bayesian_settings import check_parameters, guide_of, layer_of
 from neurokit_snn.models.spiking.bayesian_summaries import draws_of_layer, draws_of_network, synapse_table
 from neurokit_snn.models.spiking.delay_posterior import DelayPosterior
 from neurokit_snn.models.spiking.encoder import SpikingEncoder
-from neurokit_snn.models.spiking.free_membranes import free_membranes
+from neurokit_snn.models.spiking.fitting import fingerprint
 from neurokit_snn.models.spiking.guides import Guide, GuideName
 from neurokit_snn.models.spiking.inference import Recipe, fitted_guide, fitted_membranes
-from neurokit_snn.models.spiking.lifting import LiftedNetwork, prior_sd
+from neurokit_snn.models.spiking.lifting import LiftedNetwork, NetworkPriors, network_priors
 from neurokit_snn.models.spiking.likelihoods import LOG_RATE_LIMIT
 from neurokit_snn.models.spiking.membranes import Membranes
-from neurokit_snn.models.spiking.network import Builder, RateNetwork, Sizes
-from neurokit_snn.models.spiking.program import evidence_bound
-from neurokit_snn.models.spiking.sampling import free_run
-from neurokit_snn.models.spiking.settings import run_in_of
+from neurokit_snn.models.spiking.network import Builder, Sizes
+from neurokit_snn.models.spiking.program import Observation, evidence_bound
+from neurokit_snn.models.spiking.settings import check_encoder, memory_of
 from neurokit_snn.models.spiking.stretches import Source
 from neurokit_snn.torchloop import History
 
 __all__ = ["BayesianSpiking"]
 
-BOUND_DRAWS = 64
-"""Of parameters, for the bound that is reported."""
 LONGEST = 256
 """Bins of a stretch, for the bound of one layer."""
-SUREST = 1.0 - 1e-6
-"""Highest probability of a spike, so that a bin without one has a probability in single precision, too."""
-PATHS = 10
-"""Draws of a deeper network's parameters from which free runs start; runs of more draws share them."""
 
 
 class BayesianSpiking(AbstractModel):
@@ -67,7 +52,7 @@ class BayesianSpiking(AbstractModel):
     - With hidden neurons spikes are step functions of the weights. The guide starts from `SpikingEncoder`'s estimate and follows
       surrogate gradients, which are not the gradient of the bound: `gradient_` says ``"surrogate"``. The bound itself is
       estimated with true spikes, chooses among the steps, and is as valid as any. Delays are the encoder's, rounded; time
-      constants are random where the neurons learn them (``neuron="ParametricLIF"``).
+      constants are random where neurons learn them (``neuron="ParametricLIF"``), with the prior median ``tau``.
 
     Parameters
     ----------
@@ -85,7 +70,7 @@ class BayesianSpiking(AbstractModel):
     priors
         Standard deviations. With ``hidden=()`` of ``"constant"``, ``"column"``, ``"own"``, ``"weight"`` in log rate (of one spike
         for the latter two; 1, 1, 1, 0.5), and of ``"tau"`` in the logarithm of ``tau - bin`` (0.5). With hidden neurons by
-        pattern of the dotted name of a parameter of the network (`neurokit_snn.models.spiking.lifting.prior_sd`).
+        pattern of the dotted name of a parameter of the network (`neurokit_snn.models.spiking.lifting.network_priors`).
     steps, learning_rate, batch_size
         Of the guide's training; the batch size counts stretches, None for all where they are few.
     start_steps
@@ -117,7 +102,7 @@ class BayesianSpiking(AbstractModel):
     Notes
     -----
     ``log_likelihood`` is the log of the mean over draws of the probability, never the bound. A mean-field guide understates
-    standard deviations, most where parameters of a unit are correlated (by 9% on average and 19% at most in
+    standard deviations, most where parameters of a unit are correlated (by 9% on average and 16% at most in
     ``tests/models/test_spiking_nuts.py``, where the low-rank guide agrees with NUTS).
 
     Nothing is left in Pyro's global store: guides are modules that own their parameters.
@@ -162,7 +147,7 @@ class BayesianSpiking(AbstractModel):
         recurrent: bool = False,
         network: Builder | None = None,
         memory: float | None = None,
-        observation: str = "poisson",
+        observation: Observation = "poisson",
         guide: GuideName = "mean-field",
         rank: int = 4,
         priors: Mapping[str, float] | None = None,
@@ -207,7 +192,7 @@ class BayesianSpiking(AbstractModel):
 
     def history(self) -> float:
         """Seconds before a bin that a prediction reads: the run-in and the stretch, each as long as the memory."""
-        return self._encoder().history()
+        return 2.0 * memory_of(self.get_params())
 
     @property
     def sizes_(self) -> Sizes:
@@ -271,11 +256,9 @@ class BayesianSpiking(AbstractModel):
     def _fit(self, data: xr.Dataset, *, seed: int, progress: bool, resume: Path | None) -> None:
         who = "BayesianSpiking.fit"
         check_parameters(self.get_params(), self.bin_width_, who=who)
-        encoder = self._encoder()
-        encoder.units_, encoder.bin_width_, encoder.seed_ = self.units_, self.bin_width_, self.seed_
-        encoder._checked(who)
+        encoder = self.encoder_ = self._encoder()
+        check_encoder(encoder.get_params(), self.bin_width_, who=who)
         encoder._prepare(data, who)
-        self.encoder_ = encoder
         source = encoder._source(data, who, told=True)
         recipe = Recipe(
             steps=self.steps,
@@ -285,51 +268,42 @@ class BayesianSpiking(AbstractModel):
             seed=seed,
             progress=progress,
             resume=resume,
-            mark=self._mark(source, seed),
+            mark=fingerprint(self.get_params(), source, seed=seed, weights={}),
             accelerator=self.accelerator,
             who=who,
         )
         if self.hidden or self.network is not None:
-            start = None if resume is None else resume / "start"
-            encoder.fit(data, seed=seed, progress=progress, resume=start)
-            self._fit_lifted(source, recipe)
+            self._fit_lifted(data, source, recipe)
         else:
             self._fit_layer(source, recipe)
             source = dataclasses.replace(source, length=max(source.length, LONGEST))  # less of it is run-in
-        self.guide_.eval()
-        self.gradient_ = self.predictor_.gradient
-        kept = None if self.probability_ is None else torch.from_numpy(self.probability_).float()
+        self.gradient_, chance = self.predictor_.gradient, self.probability_
+        told = source.split(source.told(), width=self.units_.size)
         self.bound_, self.bound_se_ = evidence_bound(
             self.predictor_,
             self.guide_,
-            every_batch(source),
-            observation=self._observation(),
-            probability=kept,
-            draws=BOUND_DRAWS,
+            (source.batch(some) for some in told),
+            observation=self.observation,
+            probability=None if chance is None else torch.from_numpy(chance).float(),
             seed=seed,
         )
 
     def _fit_layer(self, source: Source, recipe: Recipe) -> None:
-        usual = self.encoder_.count_mean_
-        self.predictor_ = layer_of(self.get_params(), self.sizes_, usual, self.bin_width_)
+        self.predictor_ = layer = self._layer()
         self.guide_ = self._guide()
         posterior, self.histories_ = fitted_membranes(
-            self.predictor_, self.guide_, source, recipe, observation=self._observation(), usual=usual
+            layer, self.guide_, source, recipe, observation=self.observation, usual=self.encoder_.count_mean_
         )
         self.probability_ = None if posterior is None else posterior.probability
 
-    def _fit_lifted(self, source: Source, recipe: Recipe) -> None:
-        every = source.told()
-        batch = source.batch(every.take(np.linspace(0, len(every) - 1, min(len(every), 64), dtype=int)))
-        fresh = self.encoder_._fresh(source, recipe.seed)
-        sd = prior_sd(fresh, batch, overrides=self.priors)
-        centres = {"bias": fresh.bias.detach().clone()}
-        self.predictor_ = LiftedNetwork(self.encoder_.network_, sd=sd, centres=centres)
+    def _fit_lifted(self, data: xr.Dataset, source: Source, recipe: Recipe) -> None:
+        priors = network_priors(self.encoder_._fresh(source, recipe.seed), source, overrides=self.priors)
+        start = None if recipe.resume is None else recipe.resume / "start"
+        self.encoder_.fit(data, seed=recipe.seed, progress=recipe.progress, resume=start)
+        self.predictor_ = LiftedNetwork(self.encoder_.network_, priors)
         self.guide_ = self._guide()
-        with torch.no_grad():
-            self.guide_.loc.copy_(self.predictor_.start)
         history = fitted_guide(
-            self.predictor_, self.guide_, source, recipe, observation=self._observation(), choose=True
+            self.predictor_, self.guide_, source, recipe, observation=self.observation, choose=True
         )
         self.histories_, self.probability_ = {"fit": history}, None
 
@@ -337,26 +311,20 @@ class BayesianSpiking(AbstractModel):
         """The point estimate's model, with what it shares with this one."""
         shared = set(self.get_params()) & set(SpikingEncoder().get_params())
         taken = {name: getattr(self, name) for name in shared - {"steps", "learning_rate", "batch_size"}}
-        return SpikingEncoder(**taken, steps=self.start_steps)
+        encoder = SpikingEncoder(**taken, steps=self.start_steps)
+        encoder.units_, encoder.bin_width_, encoder.seed_ = self.units_, self.bin_width_, self.seed_
+        return encoder
+
+    def _layer(self) -> Membranes:
+        return layer_of(self.get_params(), self.sizes_, self.encoder_.count_mean_, self.bin_width_)
 
     def _guide(self) -> Guide:
         return guide_of(self.predictor_, kind=self.guide, rank=self.rank, seed=self.seed_)
-
-    def _observation(self) -> Any:
-        return self.observation
 
     def _seconds(self) -> np.ndarray:
         """Delays that a synapse may have."""
         assert self.probability_ is not None
         return (np.arange(self.probability_.shape[-1]) + 1.0) * self.bin_width_
-
-    def _mark(self, source: Source, seed: int) -> str:
-        """Fingerprint of a fit: a checkpoint of another one is refused."""
-        told = {k: v for k, v in self.get_params().items() if k not in ("accelerator", "network")}
-        found = hashlib.sha256(json.dumps({**told, "seed": seed}, sort_keys=True, default=str).encode())
-        for array in (source.x, source.target, source.scored):
-            found.update(np.ascontiguousarray(array).tobytes())
-        return found.hexdigest()
 
     # ---- predict -----------------------------------------------------------------------------------------------
 
@@ -370,7 +338,7 @@ class BayesianSpiking(AbstractModel):
             source = self.encoder_._source(visible, f"BayesianSpiking, {task}", told=False)
             log_rate = log_rates(self.predictor_, source, theta, delays)
             rate = np.exp(np.minimum(log_rate, LOG_RATE_LIMIT))
-            expected = np.minimum(-np.expm1(-rate), SUREST) if self.space == "binary" else rate
+            expected = -np.expm1(-rate) if self.space == "binary" else rate
         return {"counts": self.encoder_._observed(expected, visible)}
 
     def _sample(self, visible: xr.Dataset, *, task: str, rng: np.random.Generator) -> xr.DataArray:
@@ -382,82 +350,45 @@ class BayesianSpiking(AbstractModel):
     def _run_freely(
         self, visible: xr.Dataset, theta: Tensor, delays: Tensor | None, *, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        encoder = self.encoder_
-        columns, _ = encoder.code_.columns(visible, "BayesianSpiking.sample")
-        run_in = run_in_of(encoder._memory(), self.bin_width_, who="BayesianSpiking.sample")
-        shared: dict[str, Any] = {
-            "mean": encoder.count_mean_,
-            "limit": encoder.count_limit_,
-            "binary": self.space == "binary",
-            "run_in": run_in,
-            "length": run_in,
-            "rng": rng,
-        }
-        if isinstance(self.predictor_, Membranes):
-            return free_membranes(self.predictor_, theta, delays, columns, **shared)
-        draws, parts = theta.shape[0], []
-        for rows in np.array_split(np.arange(draws), min(draws, PATHS)):
-            network = self.predictor_.put(theta[rows[0], 0])
-            assert isinstance(network, RateNetwork)
-            parts.append(free_run(network, columns, draws=rows.size, **shared))
-        self.predictor_.put(self.predictor_.start[0])
-        expected, counts = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return expected, counts
+        return free_paths(self.predictor_, theta, delays, rng=rng, **self.encoder_._surroundings(visible))
 
     def _posterior(self) -> xr.DataTree:
         rng = np.random.default_rng(self.seed_)
         theta, delays = drawn(self.guide_, self.probability_, POSTERIOR_DRAWS, rng)
         if isinstance(self.predictor_, LiftedNetwork):
             return draws_of_network(self.predictor_, theta)
-        columns = self.encoder_.code_.names()
         seconds = None if delays is None else self._seconds()[delays.numpy()]
-        return draws_of_layer(
-            self.predictor_, theta, seconds, units=self.units_, columns=columns, bin_width=self.bin_width_
-        )
+        units, columns, width = self.units_, self.encoder_.code_.names(), self.bin_width_
+        return draws_of_layer(self.predictor_, theta, seconds, units=units, columns=columns, bin_width=width)
 
     # ---- state -------------------------------------------------------------------------------------------------
 
     def _state(self) -> dict[str, xr.Dataset]:
-        counts = {"mean": ("unit", self.encoder_.count_mean_), "limit": ("unit", self.encoder_.count_limit_)}
-        delays = (
-            {}
-            if self.probability_ is None
-            else {"probability": (("target", "source", "delay"), self.probability_)}
-        )
+        chance = self.probability_
+        delays = {} if chance is None else {"probability": (("target", "source", "delay"), chance)}
         told = {"bound": self.bound_, "bound_se": self.bound_se_, "gradient": self.gradient_}
         return {
-            "guide": module_state(self.guide_, sizes=json.dumps(dataclasses.asdict(self.sizes_)), **told),
+            "guide": module_state(self.guide_, **told),
             "predictor": module_state(self.predictor_),
             "delays": xr.Dataset(delays),
-            "code": self.encoder_.code_.state(),
-            "counts": xr.Dataset(counts),
+            **self.encoder_._inputs_state(),
             **{f"history_{name}": history.to_dataset() for name, history in self.histories_.items()},
         }
 
     def _set_state(self, state: Mapping[str, xr.Dataset]) -> None:
-        from neurokit_snn.models.spiking.code import Code
-
-        encoder = self._encoder()
-        encoder.units_, encoder.bin_width_, encoder.seed_ = self.units_, self.bin_width_, self.seed_
-        encoder.sizes_ = Sizes.from_json(json.loads(state["guide"].attrs["sizes"]))
-        encoder.code_ = Code.from_state(state["code"])
-        encoder.count_mean_, encoder.count_limit_ = (state["counts"][n].values for n in ("mean", "limit"))
-        self.encoder_ = encoder
+        encoder = self.encoder_ = self._encoder()
+        encoder._set_inputs(state)
         if self.hidden:
-            with torch.random.fork_rng(devices=[]):
-                encoder.network_ = RateNetwork(encoder.sizes_)
+            encoder.network_ = encoder._bare()
             ones = {name: torch.ones(()) for name, _ in encoder.network_.named_parameters()}
-            self.predictor_ = LiftedNetwork(encoder.network_, sd=ones)
+            self.predictor_ = LiftedNetwork(encoder.network_, NetworkPriors(ones, {}))
         else:
-            mean = encoder.count_mean_
-            self.predictor_ = layer_of(self.get_params(), self.sizes_, mean, self.bin_width_)
+            self.predictor_ = self._layer()
         self.predictor_.load_state_dict(weights_from(state["predictor"]))
         self.guide_ = self._guide()
         self.guide_.load_state_dict(weights_from(state["guide"]))
-        self.guide_.eval()
-        self.probability_ = (
-            state["delays"]["probability"].values if "probability" in state["delays"] else None
-        )
+        chance = state["delays"].get("probability")
+        self.probability_ = None if chance is None else chance.values
         told = state["guide"].attrs
         self.bound_, self.bound_se_ = float(told["bound"]), float(told["bound_se"])
         self.gradient_ = str(told["gradient"])

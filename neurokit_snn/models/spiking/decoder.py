@@ -28,7 +28,14 @@ from neurokit_snn.models.observations import AbstractObservation, Space
 from neurokit_snn.models.spiking.fitting import fitted, fresh, outputs_of
 from neurokit_snn.models.spiking.likelihoods import BEHAVIOR_NATS, LOG_SD_LIMIT
 from neurokit_snn.models.spiking.network import Builder, RateNetwork, Sizes
-from neurokit_snn.models.spiking.settings import memory_of, plan_of, rule_named, run_in_of, sizes_of
+from neurokit_snn.models.spiking.settings import (
+    check_seconds,
+    memory_of,
+    plan_of,
+    rule_named,
+    run_in_of,
+    sizes_of,
+)
 from neurokit_snn.models.spiking.stretches import Source
 from neurokit_snn.recording.grid import exact_bins
 from neurokit_snn.snn.training import Rule
@@ -68,7 +75,8 @@ class SpikingDecoder(AbstractModel):
     Raises
     ------
     ModelError
-        From `fit`: when a parameter is out of range, or the target is absent, ambiguous, never known or constant.
+        From `fit`: when a parameter is out of range, or the target is absent, ambiguous, never known or constant; there and when
+        predicting: when trials are no longer than the future.
 
     Notes
     -----
@@ -154,9 +162,7 @@ class SpikingDecoder(AbstractModel):
     def _fit(self, data: xr.Dataset, *, seed: int, progress: bool, resume: Path | None) -> None:
         who = "SpikingDecoder.fit"
         rule = rule_named(self.rule, who)
-        for name in ("future", "delays"):
-            if not getattr(self, name) >= 0:
-                raise ModelError(f"{who}: {name} is {getattr(self, name)!r}; give seconds, 0 or more")
+        check_seconds(self.get_params(), ("future", "delays"), who=who)
         counts, mask = counts_and_mask(data, who)
         self.target_ = modality_of(data, self._named(data, who), who)
         bins = np.maximum(mask.sum((0, 1)), 1)
@@ -207,6 +213,11 @@ class SpikingDecoder(AbstractModel):
         counts, mask = counts_and_mask(data, who)
         standard = np.where(mask, (counts - self.count_mean_) / self.count_sd_, 0.0).astype(np.float32)
         ahead = exact_bins(self.future, self.bin_width_, name="SpikingDecoder: future", least=0)
+        if ahead >= standard.shape[1]:
+            raise ModelError(
+                f"{who}: future is {self.future} s, and trials have {standard.shape[1]} bins of {self.bin_width_} s; "
+                "shorten it, or cut longer trials"
+            )
         x = np.zeros_like(standard)
         x[:, : x.shape[1] - ahead] = standard[:, ahead:]
         target = np.zeros((*x.shape[:2], self.target_.width), dtype=np.float32)

@@ -20,10 +20,17 @@ from neurokit_snn.models.observations import AbstractObservation, Bernoulli, Poi
 from neurokit_snn.models.spiking import connections
 from neurokit_snn.models.spiking.code import Code
 from neurokit_snn.models.spiking.fitting import fitted, fresh, outputs_of
-from neurokit_snn.models.spiking.likelihoods import COUNT_NATS, LOG_RATE_LIMIT
+from neurokit_snn.models.spiking.likelihoods import COUNT_NATS, LOG_RATE_LIMIT, SUREST, log_means
 from neurokit_snn.models.spiking.network import Builder, RateNetwork, Sizes
 from neurokit_snn.models.spiking.sampling import free_run
-from neurokit_snn.models.spiking.settings import memory_of, plan_of, rule_named, run_in_of, sizes_of
+from neurokit_snn.models.spiking.settings import (
+    check_encoder,
+    memory_of,
+    plan_of,
+    rule_named,
+    run_in_of,
+    sizes_of,
+)
 from neurokit_snn.models.spiking.stretches import Source
 from neurokit_snn.snn.training import Rule
 from neurokit_snn.torchloop import History
@@ -32,8 +39,6 @@ __all__ = ["SpikingEncoder"]
 
 OWN_FILTERS = 5
 """Leaky integrators of a unit's own past, their time constants evenly spaced in the logarithm."""
-LEAST_MEAN = 1e-4
-"""Smallest mean count of a bin whose logarithm a rate starts from."""
 
 
 class SpikingEncoder(AbstractModel):
@@ -216,8 +221,9 @@ class SpikingEncoder(AbstractModel):
             When the model is not fitted, or was fitted without delays.
         """
         self._check_fitted()
+        targets = np.arange(self.sizes_.hidden[0]) if self.sizes_.hidden else self.units_
         return connections.delays_between(
-            self.network_, target=self._targets(), source=self.units_, bin_width=self.bin_width_
+            self.network_, target=targets, source=self.units_, bin_width=self.bin_width_
         )
 
     @property
@@ -235,14 +241,11 @@ class SpikingEncoder(AbstractModel):
         self._check_fitted()
         return connections.couplings_between(self.network_, units=self.units_)
 
-    def _targets(self) -> np.ndarray:
-        return np.arange(self.sizes_.hidden[0]) if self.sizes_.hidden else self.units_
-
     # ---- fit ---------------------------------------------------------------------------------------------------
 
     def _fit(self, data: xr.Dataset, *, seed: int, progress: bool, resume: Path | None) -> None:
         who = "SpikingEncoder.fit"
-        rule = self._checked(who)
+        check_encoder(self.get_params(), self.bin_width_, who=who)
         self._prepare(data, who)
         source = self._source(data, who, told=True)
         self.network_ = self._fresh(source, seed)
@@ -251,7 +254,7 @@ class SpikingEncoder(AbstractModel):
             source,
             COUNT_NATS[self.observation],
             plan_of(self.get_params(), who),
-            rule=rule,
+            rule=rule_named(self.rule, who),
             parameters=self.get_params(),
             seed=seed,
             resume=resume,
@@ -272,22 +275,6 @@ class SpikingEncoder(AbstractModel):
             )
         self.sizes_ = self._sizes(who)
 
-    def _checked(self, who: str) -> Rule:
-        if self.observation not in COUNT_NATS:
-            raise ModelError(f"{who}: observation is {self.observation!r}; choose {' or '.join(COUNT_NATS)}")
-        for name in ("past", "delays"):
-            if not getattr(self, name) >= 0:
-                raise ModelError(f"{who}: {name} is {getattr(self, name)!r}; give seconds, 0 or more")
-        if self.delays and not self.coupling:
-            raise ModelError(
-                f"{who}: delays is {self.delays} s and coupling False; delays are those of past spikes: couple the units"
-            )
-        if self.past and self.past < self.bin_width_ * (1 - 1e-6):
-            raise ModelError(
-                f"{who}: past is {self.past} s, shorter than a bin of {self.bin_width_} s; lengthen it"
-            )
-        return rule_named(self.rule, who)
-
     def _sizes(self, who: str) -> Sizes:
         longest = max(1.0, self.past / self.bin_width_ / 3.0)
         own = np.unique(np.geomspace(1.0, longest, OWN_FILTERS)).tolist() if self.past else ()
@@ -305,8 +292,7 @@ class SpikingEncoder(AbstractModel):
 
     def _fresh(self, source: Source, seed: int) -> RateNetwork:
         """A network whose rates are those of the training data."""
-        bias = np.log(np.maximum(self.count_mean_, LEAST_MEAN))
-        return fresh(self.sizes_, self.network, source, bias=bias, seed=seed)
+        return fresh(self.sizes_, self.network, source, bias=log_means(self.count_mean_), seed=seed)
 
     def _source(self, data: xr.Dataset, who: str, *, told: bool) -> Source:
         """Inputs of the network; with ``told`` the counts as targets, else nothing is scored."""
@@ -350,25 +336,27 @@ class SpikingEncoder(AbstractModel):
     def _run_freely(
         self, visible: xr.Dataset, *, draws: int, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        who = "SpikingEncoder.sample"
+        return free_run(self.network_, draws=draws, rng=rng, **self._surroundings(visible))
+
+    def _surroundings(self, visible: xr.Dataset) -> dict[str, Any]:
+        """All that a free run needs beside a network and random numbers."""
+        who = f"{type(self).__name__}.sample"
         columns, _ = self.code_.columns(visible, who)
         run_in = run_in_of(self._memory(), self.bin_width_, who=who)
-        return free_run(
-            self.network_,
-            columns,
-            mean=self.count_mean_,
-            limit=self.count_limit_,
-            binary=self.space == "binary",
-            draws=draws,
-            run_in=run_in,
-            length=run_in,
-            rng=rng,
-        )
+        return {
+            "columns": columns,
+            "mean": self.count_mean_,
+            "limit": self.count_limit_,
+            "binary": self.space == "binary",
+            "run_in": run_in,
+            "length": run_in,
+        }
 
     def _observed(self, expected: np.ndarray, visible: xr.Dataset) -> AbstractObservation:
         """Probabilities of spikes, or expected counts, ``([draw,] trial, time, unit)``, as a distribution."""
-        labelled = self._labelled(expected, visible)
-        return Bernoulli(p=labelled) if self.space == "binary" else Poisson(rate_per_bin=labelled)
+        if self.space == "binary":
+            return Bernoulli(p=self._labelled(np.minimum(expected, SUREST), visible))
+        return Poisson(rate_per_bin=self._labelled(expected, visible))
 
     def _labelled(self, values: np.ndarray, visible: xr.Dataset) -> xr.DataArray:
         coords = {"trial": visible["trial"].values, "time": visible["time"].values, "unit": self.units_}
@@ -378,20 +366,32 @@ class SpikingEncoder(AbstractModel):
     # ---- state -------------------------------------------------------------------------------------------------
 
     def _state(self) -> dict[str, xr.Dataset]:
-        counts = {"mean": ("unit", self.count_mean_), "limit": ("unit", self.count_limit_)}
         return {
-            "network": module_state(self.network_, sizes=json.dumps(dataclasses.asdict(self.sizes_))),
-            "code": self.code_.state(),
-            "counts": xr.Dataset(counts),
+            "network": module_state(self.network_),
             "history": self.history_.to_dataset(),
+            **self._inputs_state(),
         }
 
     def _set_state(self, state: Mapping[str, xr.Dataset]) -> None:
-        self.sizes_ = Sizes.from_json(json.loads(state["network"].attrs["sizes"]))
-        with torch.random.fork_rng(devices=[]):
-            self.network_ = RateNetwork(self.sizes_)
+        self._set_inputs(state)
+        self.network_ = self._bare()
         self.network_.load_state_dict(weights_from(state["network"]))
         self.network_.eval()
+        self.history_ = History.from_dataset(state["history"])
+
+    def _bare(self) -> RateNetwork:
+        """A network of the right sizes and any weights."""
+        with torch.random.fork_rng(devices=[]):
+            return RateNetwork(self.sizes_)
+
+    def _inputs_state(self) -> dict[str, xr.Dataset]:
+        """What `_prepare` has learned."""
+        counts = {"mean": ("unit", self.count_mean_), "limit": ("unit", self.count_limit_)}
+        sizes = json.dumps(dataclasses.asdict(self.sizes_))
+        return {"code": self.code_.state(), "counts": xr.Dataset(counts, attrs={"sizes": sizes})}
+
+    def _set_inputs(self, state: Mapping[str, xr.Dataset]) -> None:
+        """The inverse of `_inputs_state`."""
+        self.sizes_ = Sizes.from_json(json.loads(state["counts"].attrs["sizes"]))
         self.code_ = Code.from_state(state["code"])
         self.count_mean_, self.count_limit_ = (state["counts"][n].values for n in ("mean", "limit"))
-        self.history_ = History.from_dataset(state["history"])

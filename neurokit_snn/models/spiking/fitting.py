@@ -24,7 +24,7 @@ from neurokit_snn.snn.stateful import Stateful
 from neurokit_snn.snn.training import Rule
 from neurokit_snn.torchloop import History, Schedule, train
 
-__all__ = ["Plan", "fitted", "fresh", "outputs_of"]
+__all__ = ["Plan", "fingerprint", "fitted", "fresh", "outputs_of"]
 
 VALIDATIONS = 40
 """Validations of a fit."""
@@ -66,8 +66,6 @@ class Plan:
 
     def __post_init__(self) -> None:
         """Refuse what `Schedule` does not look at."""
-        if not self.batch_size >= 1:
-            raise ModelError(f"{self.who}: batch_size is {self.batch_size}; give at least 1")
         if not 0.0 <= self.validation < 1.0:
             raise ModelError(
                 f"{self.who}: validation is {self.validation}; give a share of the data, 0 for none"
@@ -148,12 +146,9 @@ def fitted(
     size = min(plan.batch_size, len(learned))
 
     def batches(step: int, rank: int, world: int) -> Batch:
-        """The stretches of a step: each once an epoch, in an order of its own each time."""
-        rows = np.arange(step * size, (step + 1) * size)
-        chosen = np.array(
-            [_order(seed, int(r // len(learned)), len(learned))[r % len(learned)] for r in rows]
-        )
-        return source.batch(learned.take(chosen[rank::world]), progress=step / plan.steps)
+        """The stretches of a step."""
+        chosen = learned.of_step(step, size, seed=seed).take(slice(rank, None, world))
+        return source.batch(chosen, progress=step / plan.steps)
 
     tokens = plan.steps * size * source.scored.sum() / len(told)
     schedule = Schedule(
@@ -174,7 +169,7 @@ def fitted(
         rates=plan.rates,
         validate=functools.partial(_validated, source=source, kept=kept),
         checkpoint=None if resume is None else resume / "fit.nk",
-        fingerprint=_fingerprint(parameters, source, network, seed),
+        fingerprint=fingerprint(parameters, source, seed=seed, weights=network.state_dict()),
         progress=progress,
         description=who.removesuffix(".fit"),
         accelerator=plan.accelerator,
@@ -214,11 +209,6 @@ def fresh(
     return network
 
 
-@functools.lru_cache(maxsize=4)
-def _order(seed: int, epoch: int, n: int) -> np.ndarray:
-    return np.random.default_rng([seed, epoch]).permutation(n)
-
-
 def _validated(learner: nn.Module, *, source: Source, kept: Stretches) -> float:
     """Nats a scored number over the stretches that are kept from learning."""
     assert isinstance(learner, Learner)
@@ -243,12 +233,14 @@ def outputs_of(network: Stateful, source: Source, width: int) -> np.ndarray:
     return out
 
 
-def _fingerprint(parameters: Mapping[str, Any], source: Source, network: Stateful, seed: int) -> str:
+def fingerprint(
+    parameters: Mapping[str, Any], source: Source, *, seed: int, weights: Mapping[str, Tensor]
+) -> str:
     """Of everything that a training depends on: parameters, data, seed, and the weights it starts from."""
     told = {k: v for k, v in parameters.items() if k not in ("accelerator", "network")}
     sizes = {"seed": seed, "run_in": source.run_in, "length": source.length}
     found = hashlib.sha256(json.dumps({**told, **sizes}, sort_keys=True, default=str).encode())
     arrays = [source.x, source.target, source.scored]
-    for array in [*arrays, *(w.numpy() for w in network.state_dict().values())]:
+    for array in [*arrays, *(w.numpy() for w in weights.values())]:
         found.update(np.ascontiguousarray(array).tobytes())
     return found.hexdigest()

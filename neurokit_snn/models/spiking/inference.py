@@ -107,9 +107,7 @@ def fitted_guide(
         """The stretches of a step; all of them always where they fit."""
         if size == len(told) and world == 1:
             return cached()
-        rows = np.arange(step * size, (step + 1) * size)
-        chosen = [_order(recipe.seed, int(r // len(told)), len(told))[r % len(told)] for r in rows]
-        return source.batch(told.take(np.array(chosen)[rank::world]))
+        return source.batch(told.of_step(step, size, seed=recipe.seed).take(slice(rank, None, world)))
 
     steps = max(1, round(share * recipe.steps))
     tokens = max(1.0, steps * size * float(source.scored.sum()) / len(told))
@@ -169,7 +167,8 @@ def fitted_membranes(
 
     First what does not go through synapses, as a Poisson regression; then delays and weights by coordinate ascent, for several
     time constants, the best of which each unit keeps; then everything smooth by gradients, delays once more, and everything
-    smooth again. Every step moves a part of one posterior towards the same bound.
+    smooth again. All stages climb the same bound; the ascent takes time constants at their means, and what synapses do as
+    independent of all else, and the gradients that follow it do not.
 
     Parameters
     ----------
@@ -300,8 +299,3 @@ def _rest(layer: Membranes, guide: Guide, source: Source) -> tuple[np.ndarray, n
         variance = variance + layer.rest((scale * factor)[None], x)[0].square()
     mean, log_mean = (part.double().transpose(0, 1).numpy() for part in (mean, mean + 0.5 * variance))
     return mean, log_mean
-
-
-@functools.lru_cache(maxsize=4)
-def _order(seed: int, epoch: int, n: int) -> np.ndarray:
-    return np.random.default_rng([seed, epoch]).permutation(n)

@@ -11,22 +11,36 @@ from __future__ import annotations
 
 import fnmatch
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from neurokit_snn.errors import ModelError
 from neurokit_snn.models.spiking.network import RateNetwork
-from neurokit_snn.models.spiking.stretches import Batch
+from neurokit_snn.models.spiking.stretches import Batch, Source
 from neurokit_snn.snn.delays.layer import Delays
 from neurokit_snn.snn.network import Network
 from neurokit_snn.snn.neuron import Neuron
-from neurokit_snn.snn.neurons import LeakyIntegrator
+from neurokit_snn.snn.neurons import LeakyIntegrator, ParametricLIF
 from neurokit_snn.snn.stateful import Stateful
 
-__all__ = ["LiftedNetwork", "prior_sd"]
+__all__ = ["LiftedNetwork", "NetworkPriors", "network_priors"]
+
+TAU_SPREAD = 0.5
+"""Prior standard deviation of ``log(tau - 1)``, of neurons that learn their time constant."""
+SEEN = 64
+"""Stretches from which the prior of the readout is taken."""
+
+
+class NetworkPriors(NamedTuple):
+    """Normal priors of the parameters of a network, by dotted name; a centre that is not named is 0."""
+
+    sd: dict[str, Tensor]
+    centres: dict[str, Tensor]
 
 
 class LiftedNetwork(nn.Module):
@@ -37,10 +51,8 @@ class LiftedNetwork(nn.Module):
     network
         From ``(time, batch, feature)`` and a state to log rates and a state. Its delays are rounded and stay; so do parameters
         without ``requires_grad``.
-    sd
-        Prior standard deviation of each parameter, by its dotted name; priors are centred at 0.
-    centres
-        Prior means other than 0, by name.
+    priors
+        Of its parameters.
 
     Attributes
     ----------
@@ -54,7 +66,7 @@ class LiftedNetwork(nn.Module):
     Examples
     --------
     >>> network = Network(nn.Linear(3, 2, bias=False), LeakyIntegrator(2.0))
-    >>> lifted = LiftedNetwork(network, sd={"layers.0.weight": torch.tensor(1.0)})
+    >>> lifted = LiftedNetwork(network, NetworkPriors({"layers.0.weight": torch.tensor(1.0)}, {}))
     >>> lifted.log_rate(torch.zeros(4, 1, 6), torch.rand(10, 1, 3)).shape, lifted.gradient
     (torch.Size([4, 10, 1, 2]), 'exact')
     """
@@ -63,27 +75,22 @@ class LiftedNetwork(nn.Module):
     sd: Tensor
     start: Tensor
 
-    def __init__(
-        self, network: Stateful, *, sd: Mapping[str, Tensor], centres: Mapping[str, Tensor] | None = None
-    ) -> None:
+    def __init__(self, network: Stateful, priors: NetworkPriors) -> None:
         super().__init__()
         self.network = network
-        for layer in network.modules():
-            if isinstance(layer, Delays):
-                layer.freeze()
+        _round_delays(network)
         learned = {name: p for name, p in network.named_parameters() if p.requires_grad}
         if not learned:
             raise ModelError("LiftedNetwork: the network has no parameter that may be learned")
         self.names = list(learned)
         self.shapes = [p.shape for p in learned.values()]
-        centre = dict(centres or {})
 
         def vector(parts: Mapping[str, Tensor]) -> Tensor:
             return torch.cat([parts[n].expand(p.shape).reshape(-1) for n, p in learned.items()])[None]
 
         self.register_buffer("start", vector({n: p.detach() for n, p in learned.items()}))
-        self.register_buffer("mean", vector({n: centre.get(n, torch.zeros(())) for n in learned}))
-        self.register_buffer("sd", vector(sd))
+        self.register_buffer("mean", vector({n: priors.centres.get(n, torch.zeros(())) for n in learned}))
+        self.register_buffer("sd", vector(priors.sd))
         for parameter in network.parameters():
             parameter.requires_grad_(False)
 
@@ -107,30 +114,40 @@ class LiftedNetwork(nn.Module):
         ]
         return torch.stack(made)
 
-    @torch.no_grad()
-    def put(self, theta: Tensor) -> Stateful:
-        """The network with these parameters, ``(parameter,)``, in place."""
-        for name, value in self.parameters_of(theta).items():
-            self.network.get_parameter(name).copy_(value)
-        return self.network
+    def given(self, theta: Tensor) -> Callable[[Tensor, Any], tuple[Tensor, Any]]:
+        """The network with these parameters, ``(parameter,)``: from inputs and a state to log rates and a state."""
+        parameters = self.parameters_of(theta)
+
+        def run(x: Tensor, state: Any) -> tuple[Tensor, Any]:
+            found: tuple[Tensor, Any] = functional_call(self.network, parameters, (x, state))
+            return found
+
+        return run
 
 
-def prior_sd(
-    network: RateNetwork, batch: Batch, *, overrides: Mapping[str, float] | None = None
-) -> dict[str, Tensor]:
-    """Prior standard deviation of each parameter of a fresh network that may be learned.
+def _round_delays(network: nn.Module) -> None:
+    for layer in network.modules():
+        if isinstance(layer, Delays):
+            layer.freeze()
 
-    Weights into hidden neurons have the size with which they begin, which drives the membranes by about a threshold
-    (`neurokit_snn.models.spiking.network.started`). Readout weights are such that all together move a log rate by 1 over the
-    bins of a batch, filters of the own past such that one spike does. Everything else has 1, or the size with which it begins if
-    that is more.
+
+def network_priors(
+    network: RateNetwork, source: Source, *, overrides: Mapping[str, float] | None = None
+) -> NetworkPriors:
+    """Priors of all that may be learned of a fresh network, its delays excepted, which are rounded and stay.
+
+    Standard deviations: weights into hidden neurons have the size with which they begin, which drives the membranes by about a
+    threshold (`neurokit_snn.models.spiking.network.started`). Readout weights are such that all together move a log rate by 1
+    over the bins of a batch, filters of the own past such that one spike does. Neurons that learn their time constant have
+    `TAU_SPREAD`. Everything else has 1, or the size with which it begins if that is more. Centres are 0, but those of time
+    constants and of the bias of the rates are what the network begins with.
 
     Parameters
     ----------
     network
         As training would begin.
-    batch
-        Some stretches of the data.
+    source
+        Training data, of which some stretches are looked at.
     overrides
         Standard deviations by pattern of the dotted name, as in `fnmatch`; the first that fits is taken.
 
@@ -140,19 +157,25 @@ def prior_sd(
         When a number is not above 0, or a pattern fits no parameter.
     """
     given = dict(overrides or {})
-    names = [name for name, _ in network.named_parameters()]
+    _round_delays(network)
+    learned = {name: p for name, p in network.named_parameters() if p.requires_grad}
+    names = list(learned)
     for pattern, value in given.items():
-        if not (math.isfinite(value) and value > 0):
-            raise ModelError(f"priors: {pattern!r} is {value}; give a standard deviation above 0")
-        if not fnmatch.filter(names, pattern):
+        if not (isinstance(value, int | float) and 0 < value < math.inf):
+            raise ModelError(f"priors: {pattern!r} is {value!r}; give a standard deviation above 0")
+        if not any(fnmatch.fnmatchcase(name, pattern) for name in names):
             raise ModelError(f"priors: no parameter is named {pattern!r}; there are {', '.join(names)}")
-    readout = _readout(network)
+    every = source.told()
+    batch = source.batch(every.take(np.linspace(0, len(every) - 1, min(len(every), SEEN), dtype=int)))
+    readout, time_constants = _readout(network), _of_neurons(network)
     found: dict[str, Tensor] = {}
-    for name, parameter in network.named_parameters():
+    for name, parameter in learned.items():
         patterns = [p for p in given if fnmatch.fnmatchcase(name, p)]
         rms = parameter.detach().square().mean().sqrt()
         if patterns:
             found[name] = torch.as_tensor(given[patterns[0]], dtype=parameter.dtype)
+        elif name in time_constants:
+            found[name] = torch.tensor(TAU_SPREAD)
         elif name == readout:
             found[name] = _unit_drive(network, name, batch)
         elif name == "own.weight" and network.own is not None:
@@ -161,7 +184,14 @@ def prior_sd(
             found[name] = rms if rms > 0 else torch.ones(())
         else:
             found[name] = torch.ones(()) if name in ("bias", "direct.weight") else rms.clamp(min=1.0)
-    return found
+    centres = {name: learned[name].detach().clone() for name in ("bias", *time_constants)}
+    return NetworkPriors(found, centres)
+
+
+def _of_neurons(network: nn.Module) -> list[str]:
+    """Names of the learned time constants of neurons."""
+    names = [f"{name}.leak" for name, m in network.named_modules() if isinstance(m, ParametricLIF)]
+    return [name for name in names if network.get_parameter(name).requires_grad]
 
 
 def _readout(network: RateNetwork) -> str | None:

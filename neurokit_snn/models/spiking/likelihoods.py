@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -19,6 +20,7 @@ __all__ = [
     "categorical",
     "circular",
     "gaussian",
+    "log_means",
     "poisson",
 ]
 
@@ -28,8 +30,20 @@ Nats = Callable[[Tensor, Tensor, Tensor], Tensor]
 LOG_RATE_LIMIT = 8.0
 """Log expected counts of a bin are cut off here before they are exponentiated: 3000 spikes in a bin."""
 
+SUREST = 1.0 - 1e-6
+"""Highest probability of a spike in a bin, so that a bin without one is not impossible."""
+
 LOG_SD_LIMIT = 7.0
 """Log standard deviations, in those of the training data, are held between plus and minus this."""
+
+
+LEAST_MEAN = 1e-4
+"""Spikes of a bin that a unit is taken to have at least, so that its log rate is a number."""
+
+
+def log_means(count_mean: np.ndarray) -> np.ndarray:
+    """Logarithms of the mean counts of a bin ``(unit,)``, of units without a spike too."""
+    return np.asarray(np.log(np.maximum(count_mean, LEAST_MEAN)))
 
 
 def poisson(log_rate: Tensor, counts: Tensor, weight: Tensor) -> Tensor:

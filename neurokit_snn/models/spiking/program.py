@@ -14,14 +14,20 @@ from torch.distributions import kl_divergence
 
 from neurokit_snn.models.spiking.guides import Guide
 from neurokit_snn.models.spiking.likelihoods import LOG_RATE_LIMIT
-from neurokit_snn.models.spiking.stretches import Batch
+from neurokit_snn.models.spiking.stretches import AT_ONCE, Batch
 
-__all__ = ["Bound", "Observation", "Predictor", "evidence_bound", "guided", "observed", "program"]
+__all__ = [
+    "Bound",
+    "Observation",
+    "Predictor",
+    "drawn_delays",
+    "evidence_bound",
+    "guided",
+    "observed",
+    "program",
+]
 
 Observation = Literal["poisson", "bernoulli"]
-
-TOGETHER = 1 << 21
-"""Log rates that are computed at once where nothing is learned."""
 
 
 class Predictor(Protocol):
@@ -143,7 +149,7 @@ class Bound(nn.Module):
         elbo: Any = TraceMeanField_ELBO(
             num_particles=self.draws, vectorize_particles=many, max_plate_nesting=1
         )
-        delays = self.drawn_delays(self.draws)
+        delays = drawn_delays(self.probability, self.draws) if self.probability.numel() else None
 
         def model() -> None:
             program(self.predictor, batch, observation=self.observation, delays=delays, scale=scale)
@@ -154,17 +160,15 @@ class Bound(nn.Module):
         found: Tensor = elbo.differentiable_loss(model, guide)
         return found
 
-    def drawn_delays(self, draws: int) -> Tensor | None:
-        """Numbers of delays ``(draw, target, source)``; None where there is no choice."""
-        if self.probability.numel() == 0:
-            return None
-        rows = self.probability.reshape(-1, self.probability.shape[-1])
-        found = torch.multinomial(rows, draws, replacement=True)
-        return found.T.reshape(draws, *self.probability.shape[:-1])
-
     def tokens(self, batch: Batch) -> int:
         """Scored numbers of a batch."""
         return int(batch.weight.sum())
+
+
+def drawn_delays(probability: Tensor, draws: int) -> Tensor:
+    """Numbers of delays ``(draw, target, source)`` from their probabilities ``(target, source, delay)``."""
+    found = torch.multinomial(probability.flatten(0, 1), draws, replacement=True)
+    return found.T.reshape(draws, *probability.shape[:-1])
 
 
 @torch.no_grad()
@@ -196,12 +200,15 @@ def evidence_bound(
     seed
         Of the draws.
     """
-    with torch.random.fork_rng(devices=[]):
+    device = guide.loc.device
+    with torch.random.fork_rng(
+        devices=[device] if device.type == "cuda" else []
+    ):  # a training goes on undisturbed
         torch.manual_seed(seed)
-        drawn = Bound(
-            predictor, guide, observation=observation, draws=draws, stretches=1, probability=probability
-        )
-        delays = drawn.drawn_delays(draws)
+        delays = None
+        if probability is not None:
+            probability = probability.to(device)
+            delays = drawn_delays(probability, draws)
         given = guide.distribution(delays)
         theta = given.sample() if delays is not None else given.sample((draws,))
     prior = dist.Normal(predictor.mean, predictor.sd).to_event(1)
@@ -210,9 +217,9 @@ def evidence_bound(
         odds = probability.double() * probability.shape[-1]
         found -= torch.special.xlogy(probability.double(), odds).sum()
     for batch in batches:
-        batch = batch.to(theta.device)
+        batch = batch.to(device)
         known = (batch.weight > 0).expand(batch.target.shape)
-        size = max(1, TOGETHER // batch.target.numel())
+        size = max(1, AT_ONCE // batch.target.numel())
         for rows in torch.arange(draws).split(size):
             given_delays = None if delays is None else delays[rows]
             log_rate = predictor.log_rate(theta[rows], batch.x, delays=given_delays)

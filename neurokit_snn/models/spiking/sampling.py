@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from neurokit_snn.models.spiking.network import RateNetwork
+from neurokit_snn.models.spiking.likelihoods import LOG_RATE_LIMIT
 
 __all__ = ["free_run"]
 
 
 @torch.inference_mode()
 def free_run(
-    network: RateNetwork,
+    network: Callable[[Tensor, Any], tuple[Tensor, Any]],
     columns: np.ndarray,
     *,
     mean: np.ndarray,
@@ -34,7 +35,7 @@ def free_run(
     Parameters
     ----------
     network
-        That reads past spikes.
+        From inputs ``(time, batch, feature)`` and a state to log rates and a state; it reads past spikes.
     columns
         Covariates ``(trial, time, column)``.
     mean
@@ -67,7 +68,7 @@ def free_run(
             first = max(0, t - run_in)
             state = None
             if first < t:
-                _, state = network(torch.cat([given[first:t], past[first:t]], -1))
+                _, state = network(torch.cat([given[first:t], past[first:t]], -1), None)
         log_rate, state = network(torch.cat([given[t : t + 1], past[t : t + 1]], -1), state)
         rate = np.minimum(_expected(log_rate[0]), limit)
         expected[t] = -np.expm1(-rate) if binary else rate
@@ -80,4 +81,4 @@ def free_run(
 
 
 def _expected(log_rate: Tensor) -> np.ndarray:
-    return np.asarray(np.exp(np.minimum(log_rate.double().numpy(), 30.0)))
+    return np.asarray(np.exp(np.minimum(log_rate.double().numpy(), LOG_RATE_LIMIT)))

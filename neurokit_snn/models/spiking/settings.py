@@ -2,23 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from neurokit_snn.errors import ModelError
 from neurokit_snn.models.spiking.fitting import Plan
+from neurokit_snn.models.spiking.likelihoods import COUNT_NATS
 from neurokit_snn.models.spiking.network import Sizes
 from neurokit_snn.snn.training import BPTT, OTTT, SLTT, Rule
 
-__all__ = ["delays_of", "in_steps", "memory_of", "plan_of", "rule_named", "run_in_of", "sizes_of", "steps_of"]
+__all__ = [
+    "check_encoder",
+    "check_seconds",
+    "check_whole",
+    "delays_of",
+    "in_steps",
+    "memory_of",
+    "plan_of",
+    "rule_named",
+    "run_in_of",
+    "sizes_of",
+    "steps_of",
+]
 
 POSITION_RATE = 100.0
 """How many times faster delays are learned than weights, as published for `neurokit_snn.snn.Delays`."""
 SETTLED = 5.0
 """Time constants after which a membrane has forgotten all but a hundredth."""
 RULES: dict[str, Rule] = {"BPTT": BPTT(), "SLTT": SLTT(), "OTTT": OTTT()}
+
+
+def check_whole(parameters: Mapping[str, Any], names: Iterable[str], *, who: str) -> None:
+    """Refuse what is not a whole number of 1 or more.
+
+    Raises
+    ------
+    ModelError
+        At the first of them, naming it.
+    """
+    for name in names:
+        value = parameters[name]
+        if not (isinstance(value, int | np.integer) and value >= 1):
+            raise ModelError(f"{who}: {name} is {value!r}; give at least 1, a whole number")
+
+
+def check_seconds(parameters: Mapping[str, Any], names: Iterable[str], *, who: str) -> None:
+    """Refuse what is no time of 0 or more seconds.
+
+    Raises
+    ------
+    ModelError
+        At the first of them, naming it.
+    """
+    for name in names:
+        value = parameters[name]
+        if not (isinstance(value, int | float | np.number) and 0.0 <= value < np.inf):
+            raise ModelError(f"{who}: {name} is {value!r}; give seconds, 0 or more")
+
+
+def check_encoder(parameters: Mapping[str, Any], bin_width: float, *, who: str) -> None:
+    """Refuse hyperparameters of `SpikingEncoder` that are out of range or do not go together.
+
+    Raises
+    ------
+    ModelError
+        At the first of them, naming it.
+    """
+    if parameters["observation"] not in COUNT_NATS:
+        raise ModelError(
+            f"{who}: observation is {parameters['observation']!r}; choose {' or '.join(COUNT_NATS)}"
+        )
+    check_seconds(parameters, ("past", "delays"), who=who)
+    past, delays = parameters["past"], parameters["delays"]
+    if delays and not parameters["coupling"]:
+        raise ModelError(
+            f"{who}: delays is {delays} s and coupling False; delays are those of past spikes: couple the units"
+        )
+    if past and past < bin_width * (1 - 1e-6):
+        raise ModelError(f"{who}: past is {past} s, shorter than a bin of {bin_width} s; lengthen it")
+    rule_named(parameters["rule"], who)
 
 
 def rule_named(rule: str | Rule, who: str) -> Rule:
@@ -73,16 +137,22 @@ def in_steps(fields: Mapping[str, Any] | None, bin_width: float, *, who: str) ->
 
 
 def memory_of(parameters: Mapping[str, Any]) -> float:
-    """Seconds of run-in: as asked for, or the past, at least the longest delay and five time constants.
+    """Seconds of run-in: as asked for, or the past, at least the longest delay and five of the slowest time constant.
 
     Examples
     --------
-    >>> memory_of({"memory": None, "past": 0.1, "delays": 0.0, "tau": 0.05, "tau_readout": 0.02})
-    0.25
+    >>> parameters = {"past": 0.1, "delays": 0.0, "tau": 0.05, "tau_readout": 0.02, "neuron_fields": None, "memory": None}
+    >>> memory_of(parameters), memory_of({**parameters, "neuron_fields": {"tau_adaptation": 0.2, "jump": 1.0}})
+    (0.25, 1.0)
     """
     if parameters["memory"] is not None:
         return float(parameters["memory"])
-    slowest = max(parameters["tau"], parameters["tau_readout"])
+    fields = parameters["neuron_fields"] or {}
+    slowest = max(
+        parameters["tau"],
+        parameters["tau_readout"],
+        *(value for name, value in fields.items() if name.startswith("tau")),
+    )
     return max(parameters.get("past", 0.0), parameters["delays"] + SETTLED * slowest)
 
 
@@ -140,10 +210,11 @@ def sizes_of(
     ModelError
         When a width is below 1, or a time is out of range.
     """
-    hidden = tuple(parameters["hidden"])
+    asked = parameters["hidden"]
+    hidden = tuple(asked) if isinstance(asked, Iterable) else (None,)
     if not all(isinstance(n, int) and n >= 1 for n in hidden):
         raise ModelError(
-            f"{who}: hidden is {hidden!r}; give the neurons of each layer, whole numbers of 1 or more"
+            f"{who}: hidden is {asked!r}; give the neurons of each layer, whole numbers of 1 or more"
         )
     return Sizes(
         columns=columns,
@@ -167,6 +238,7 @@ def plan_of(parameters: Mapping[str, Any], who: str) -> Plan:
 
     With delays training never stops early: while the bumps around them are wide, rounded delays tell little of what is learned.
     """
+    check_whole(parameters, ("steps", "batch_size"), who=who)
     delayed = bool(parameters["delays"]) and parameters["network"] is None
     taken = ("steps", "batch_size", "learning_rate", "weight_decay", "validation", "accelerator")
     return Plan(

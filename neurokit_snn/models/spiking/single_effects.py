@@ -171,7 +171,7 @@ def _expect(
                 if binary:
                     lam = max(math.exp(eta), 1e-9)
                     events += lam / -math.expm1(-lam)
-                    bound += math.log(math.expm1(lam))
+                    bound += lam + math.log(-math.expm1(-lam))
                 else:
                     events += seen[t]
                     bound += seen[t] * eta

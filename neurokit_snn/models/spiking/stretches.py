@@ -8,16 +8,20 @@ a trial has no room for the run-in, the stretch begins with the trial, and what 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Batch", "Source", "Stretches", "parts_of"]
+__all__ = ["AT_ONCE", "Batch", "Source", "Stretches", "parts_of"]
 
 BLOCKS = 3
 """Blocks that are kept for validation, spread evenly over the recording, where there is room for them."""
+AT_ONCE = 1 << 21
+"""Numbers that are computed at once where nothing is learned: draws x bins x outputs."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -59,6 +63,12 @@ class Stretches:
     def take(self, rows: np.ndarray | slice) -> Stretches:
         """Some of them."""
         return Stretches(self.trial[rows], self.start[rows])
+
+    def of_step(self, step: int, size: int, *, seed: int) -> Stretches:
+        """So many for a step of a training: each once an epoch, in an order of its own each time."""
+        rows = np.arange(step * size, (step + 1) * size)
+        chosen = [_order(seed, int(r // len(self)), len(self))[r % len(self)] for r in rows]
+        return self.take(np.array(chosen))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -111,6 +121,12 @@ class Source:
 
         return Batch(cut(self.x, inside), cut(self.target, counted), cut(self.scored, counted), progress)
 
+    def split(self, stretches: Stretches, *, width: int) -> Iterator[Stretches]:
+        """Some stretches a part at a time, so that no part has more than `AT_ONCE` numbers, ``width`` of them a bin."""
+        size = max(1, AT_ONCE // ((self.run_in + self.length) * width))
+        for first in range(0, len(stretches), size):
+            yield stretches.take(slice(first, first + size))
+
     def put(self, stretches: Stretches, values: Tensor, out: np.ndarray) -> None:
         """Write the predicted bins of outputs ``(time, batch, output)`` to their places in ``out (trial, time, output)``."""
         found = values.swapaxes(0, 1).numpy()
@@ -118,6 +134,11 @@ class Source:
             kept = out[trial, start : start + self.length]
             first = min(start, self.run_in)
             kept[...] = row[first : first + kept.shape[0]]
+
+
+@functools.lru_cache(maxsize=4)
+def _order(seed: int, epoch: int, n: int) -> np.ndarray:
+    return np.random.default_rng([seed, epoch]).permutation(n)
 
 
 def parts_of(stretches: Stretches, share: float) -> tuple[Stretches, Stretches]:
