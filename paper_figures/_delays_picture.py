@@ -87,7 +87,11 @@ def _timing(run: Run, ax: Axes) -> None:
 def _spoken(run: Run, ax: Axes) -> None:
     """Accuracy on each speaker who is held out, by arm."""
     title = "spoken digits, speakers unheard"
-    arms = [arm for arm in _delays_spoken.ARMS if any(row["arm"] == arm for row in run.rows)]
+    arms = [
+        arm
+        for arm in _delays_spoken.ARMS
+        if any((row["arm"], row["quantity"]) == (arm, "accuracy") for row in run.rows)
+    ]
     if not arms:
         silent(ax, title)
         return

@@ -92,10 +92,14 @@ def network(inputs: int, leak: float, *, hidden: int, seed: int) -> Network:
 
 
 def fit(run: Run, of: str, seed: int, leak: float, rule: str) -> xr.Dataset:
-    """One network, trained by a rule: accuracy on the test set, and cosines to BPTT ``(batch, steps, layer)``."""
+    """One network, trained by a rule: accuracy on the test set, and cosines to BPTT ``(batch, steps, layer)``.
+
+    For events also those of SLTT where every input is held at its mean over time.
+    """
     epochs = 1 if run.dry_run else {"mnist": 10, "nmnist": 30}[of]
     hidden = {"mnist": 100, "nmnist": 200}[of]
     key = {"of": of, "seed": seed, "leak": leak, "rule": rule, "epochs": epochs, "hidden": hidden}
+    key |= {"held": True} if of == "nmnist" else {}
 
     def make(checkpoints: Path) -> xr.Dataset:
         data = DATA[of](run)
@@ -109,7 +113,11 @@ def fit(run: Run, of: str, seed: int, leak: float, rule: str) -> xr.Dataset:
         found = xr.Dataset(
             {"test_accuracy": trainer.score(x_test, data.y_test), "seconds": trainer.history_.seconds}
         ).assign(trainer.epochs_)
-        return found.assign(cosines(net, data, STEPS[of]))
+        found = found.assign(cosines(net, data, STEPS[of]))
+        if of == "nmnist":
+            mean = dataclasses.replace(data, x=data.x.float().mean(0, keepdim=True))
+            found["cosine_held"] = cosines(net, mean, STEPS[of])["cosine_sltt"]
+        return found
 
     return run.result("fit", key | {"scale": run.scale, "dry_run": run.dry_run}, make)
 

@@ -30,6 +30,7 @@ KINDS = {
     "sltt": ("SLTT, to the whole BPTT", BLUE, "o"),
     "sltt_detached": ("SLTT, reset detached in BPTT", PINK, "s"),
     "ottt": ("OTTT, to the whole BPTT", ORANGE, "^"),
+    "held": ("SLTT, inputs held", GREEN, "D"),
 }
 TARGET: dict[str, Any] = {"color": "black", "linewidth": 0.9, "linestyle": ":"}
 MIB = 2.0**20
@@ -61,11 +62,12 @@ def _columns(run: Run, ax: Axes, columns: list[tuple[str, str, float]]) -> None:
         for number, (kind, (_, color, marker)) in enumerate(KINDS.items()):
             values = list(run.values(quantity="cosine", arm=kind, of=of).values())
             if values:
-                points(ax, place + 0.24 * (number - 1), values, color, marker=marker, width=0.1)
+                points(ax, place + 0.2 * (number - 1), values, color, marker=marker, width=0.08)
         ax.plot([place - 0.42, place + 0.42], [target] * 2, **TARGET)
     ax.set_xticks(range(len(columns)), labels=[words for words, *_ in columns])
     ax.set(ylabel="cosine of gradients", xlim=(-0.5, len(columns) - 0.5))
-    for words, color, marker in KINDS.values():
+    drawn = {row["arm"] for row in run.rows if row["of"] in [of for _, of, _ in columns]}
+    for words, color, marker in (words for kind, words in KINDS.items() if kind in drawn):
         ax.plot([], [], marker, color=color, label=words)
 
 
@@ -89,7 +91,7 @@ def _others(run: Run, ax: Axes) -> None:
     title, steps = "events and a recording", STEPS["nmnist"][0]
     columns = [
         (f"N-MNIST\n{leak:.1f} / {layer}", f"nmnist, leak {leak:.2f}, T = {steps}, layer {layer}", 0.97 if leak <= 0.5 else 0.80)
-        for leak in LEAKS[1:]
+        for leak in LEAKS
         for layer in (1, 2)
     ] + [(f"encoder\n0.9 / {layer}", f"encoder, layer {layer}", 0.80) for layer in (1, 2)]  # fmt: skip
     if not any(run.values(quantity="cosine", arm="sltt", of=where) for _, where, _ in columns):
