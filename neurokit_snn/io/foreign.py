@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ import xarray as xr
 from neurokit_snn import recording
 from neurokit_snn.errors import FormatError, NeurokitError, RecordingError
 
-__all__ = ["built", "existing", "frame_times", "load_npy", "moment", "wrapped"]
+__all__ = ["built", "check_duration", "existing", "frame_times", "load_npy", "moment", "wrapped"]
 
 
 @contextmanager
@@ -85,6 +86,24 @@ def existing(path: str | os.PathLike[str], *, folder: bool = False) -> Path:
         kinds = ("a folder", "a file") if found.is_dir() else ("a file", "a folder")
         raise FormatError(f"{found} is {kinds[0]}, expected {kinds[1]}; check the path")
     return found
+
+
+def check_duration(duration: float, path: str | os.PathLike[str]) -> None:
+    """Refuse trials of a file that would be no longer than nothing, or endless.
+
+    Raises
+    ------
+    FormatError
+        When it is no number of seconds above 0.
+
+    Examples
+    --------
+    >>> check_duration(0.0, "shd_test.h5")
+    Traceback (most recent call last):
+    neurokit_snn.errors.FormatError: shd_test.h5: duration is 0.0; give the seconds of a trial, above 0
+    """
+    if not 0.0 < duration < math.inf:
+        raise FormatError(f"{path}: duration is {duration}; give the seconds of a trial, above 0")
 
 
 def built(path: str | os.PathLike[str], /, **arguments: Any) -> xr.DataTree:

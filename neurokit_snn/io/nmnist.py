@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from neurokit_snn.errors import FormatError
-from neurokit_snn.io.foreign import built, existing
+from neurokit_snn.io.foreign import built, check_duration, existing
 
 __all__ = ["CameraEvents", "decode_events", "event_session", "read_nmnist"]
 
@@ -103,8 +103,9 @@ def event_session(
     Raises
     ------
     FormatError
-        When an event is later than ``duration``.
+        When the duration is no time, or an event is later.
     """
+    check_duration(duration, path)
     late = np.flatnonzero(events.microsecond >= duration * 1e6)
     if late.size:
         sample = int(np.searchsorted(np.cumsum(size), late[0], side="right"))

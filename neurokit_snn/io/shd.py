@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from neurokit_snn.errors import FormatError
-from neurokit_snn.io.foreign import built, existing, wrapped
+from neurokit_snn.io.foreign import built, check_duration, existing, wrapped
 
 __all__ = ["read_shd"]
 
@@ -38,7 +38,8 @@ def read_shd(
         HDF5 file with ``spikes/times`` and ``spikes/units``, one ragged row a sample, ``labels``, and where there is one
         ``extra`` with ``speaker``, ``keys`` (the words) and ``meta_info`` (of the speakers).
     samples
-        Numbers of the samples to read, or a slice; None for all. SSC has 75,466 to train with, some 5 GB of spikes.
+        Numbers of the samples to read, which come once each and in order, or a slice; None for all. SSC has 75,466 to train with,
+        some 5 GB of spikes.
     duration
         Of a trial, s.
     duplicates
@@ -77,6 +78,7 @@ def read_shd(
     """
     if duplicates not in ("nudge", "drop", "error"):
         raise FormatError(f"duplicates={duplicates!r}; give 'nudge', 'drop' or 'error'")
+    check_duration(duration, path)
     source = existing(path)
     with wrapped(source, "SHD", "h5py"):
         import h5py
@@ -125,6 +127,8 @@ def _labels(file: Any, source: Path) -> np.ndarray:
         raise FormatError(
             f"{source}: {', '.join(f'{name} {shape}' for name, shape in n.items())}; expected one row a sample"
         )
+    if labels.size and labels.min() < 0:
+        raise FormatError(f"{source}: labels hold {labels.min()}; expected 0 or more; is it damaged?")
     return labels.astype(np.int64)
 
 
@@ -154,6 +158,10 @@ def _extra(file: Any, labels: np.ndarray, rows: np.ndarray, source: Path) -> dic
     if speaker.shape != labels.shape:
         raise FormatError(
             f"{source}: extra/speaker is {speaker.shape} for {labels.size} samples; expected one a sample"
+        )
+    if speaker.size and speaker.min() < 0:
+        raise FormatError(
+            f"{source}: extra/speaker holds {speaker.min()}; expected 0 or more; is it damaged?"
         )
     columns["speaker"] = speaker[rows]
     for name, known in file.get("extra/meta_info", {}).items():

@@ -201,7 +201,7 @@ def estimate_energy(
     >>> round(found.proxy, 2), round(found.ann, 2)
     (5.4, 55.2)
     """
-    if ann_steps is not None and ann_steps < 1:
+    if ann_steps is not None and not ann_steps >= 1:
         raise ConfigError(
             f"estimate_energy: ann_steps is {ann_steps}; give 1 or more, or None for once a step"
         )

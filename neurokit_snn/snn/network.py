@@ -8,7 +8,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from neurokit_snn.errors import ModelError
+from neurokit_snn.errors import ConfigError, ModelError
 from neurokit_snn.snn.neuron import Neuron
 from neurokit_snn.snn.stateful import Stateful
 
@@ -54,10 +54,7 @@ class Network(Stateful):
         self, x: Tensor, state: tuple[Any, ...] | None = None, *, mask: Tensor | None = None
     ) -> tuple[Tensor, tuple[Any, ...]]:
         """Run over time; the state has a part for each layer, None for those that have none."""
-        if x.ndim < 3:
-            raise ModelError(
-                f"Network: the input has shape {tuple(x.shape)}; give (time, batch, ..., feature)"
-            )
+        _check(x, mask)
         if state is not None and len(state) != len(self.layers):
             raise ModelError(
                 f"Network: the state has {len(state)} parts and there are {len(self.layers)} layers; "
@@ -84,18 +81,39 @@ class Network(Stateful):
 
     def _told(self, error: Exception, at: int) -> ModelError:
         """The error with the layer's place; weights that are not finite are the cause wherever they are."""
-        for i, layer in enumerate(self.layers[: at + 1]):
-            for name, weight in itertools.chain(layer.named_parameters(), layer.named_buffers()):
-                weight = weight.detach()
-                bad = ~torch.isfinite(weight)
-                if bad.any():
-                    where = tuple(int(k) for k in bad.nonzero()[0])
-                    return ModelError(
-                        f"layer {i}: {type(layer).__name__}: {name}{list(where)} is {weight[where].item()}; "
-                        "lower the learning rate, or load sound weights"
-                    )
+        found = not_finite(self, at)
+        if found is not None:
+            return found
         kind = type(self.layers[at]).__name__
         return ModelError(f"layer {at}: {error}" if kind in str(error) else f"layer {at}: {kind}: {error}")
+
+
+def _check(x: Tensor, mask: Tensor | None) -> None:
+    if not isinstance(x, Tensor):
+        raise ModelError(f"Network: the input is a {type(x).__name__}; give a tensor")
+    if x.ndim < 3:
+        raise ModelError(f"Network: the input has shape {tuple(x.shape)}; give (time, batch, ..., feature)")
+    if mask is not None and (mask.dtype != torch.bool or mask.ndim < 2 or mask.shape != x.shape[: mask.ndim]):
+        raise ModelError(
+            f"Network: mask is {mask.dtype} {tuple(mask.shape)}; give booleans (time, batch) = {tuple(x.shape[:2])}"
+        )
+
+
+def not_finite(network: Network, last: int | None = None) -> ModelError | None:
+    """The error that names the first weight of a network that is NaN or infinite, up to a layer; None where all are finite."""
+    for i, layer in enumerate(network.layers):
+        if last is not None and i > last:
+            break
+        for name, weight in itertools.chain(layer.named_parameters(), layer.named_buffers()):
+            weight = weight.detach()
+            bad = ~torch.isfinite(weight)
+            if bad.any():
+                where = tuple(int(k) for k in bad.nonzero()[0])
+                return ModelError(
+                    f"layer {i}: {type(layer).__name__}: {name}{list(where)} is {weight[where].item()}; "
+                    "lower the learning rate, or load sound weights"
+                )
+    return None
 
 
 def _over_all(layer: nn.Module, x: Tensor, mask: Tensor | None) -> Tensor:
@@ -174,6 +192,8 @@ class Recurrent(Stateful):
 
     Raises
     ------
+    ConfigError
+        When the neuron is none, or there is no feature.
     ModelError
         In a call, when the input has another number of features.
 
@@ -187,6 +207,12 @@ class Recurrent(Stateful):
 
     def __init__(self, neuron: Neuron, features: int) -> None:
         super().__init__()
+        if not isinstance(neuron, Neuron):
+            raise ConfigError(
+                f"Recurrent.neuron is a {type(neuron).__name__}; give a layer of neurons, as LIF()"
+            )
+        if not (isinstance(features, int) and features >= 1):
+            raise ConfigError(f"Recurrent.features is {features!r}; give a whole number, 1 or more")
         self.neuron = neuron
         self.back = nn.Linear(features, features, bias=False)
         nn.init.orthogonal_(self.back.weight, gain=0.5)

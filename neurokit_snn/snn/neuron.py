@@ -36,6 +36,10 @@ class Range(NamedTuple):
     least: float
     closed: bool  # whether the least is in
 
+    def holds(self, value: float) -> bool:
+        """Whether a number is in it."""
+        return (value >= self.least if self.closed else value > self.least) and value < math.inf
+
     def __str__(self) -> str:
         """For messages."""
         if self.least == -math.inf:
@@ -177,6 +181,10 @@ class Neuron(Stateful):
         if not x.is_floating_point():
             raise ModelError(f"{kind}: the input is {x.dtype}; give floating-point numbers")
         if state is not None:
+            if not isinstance(state, tuple) or len(state) != len(State._fields):
+                raise ModelError(
+                    f"{kind}: the state is {type(state).__name__} of {len(state)}; give what the layer returned"
+                )
             for name, part in zip(State._fields, state, strict=True):
                 if part is not None and (part.shape != x.shape[1:] or part.dtype != state_dtype(x)):
                     raise ModelError(
@@ -194,6 +202,8 @@ class Neuron(Stateful):
                 value = getattr(self, name)
                 if isinstance(value, Tensor):
                     self._refuse(name, value.detach(), limits, ModelError)
+                elif not limits.holds(value):  # it may have been changed since it was given
+                    raise ModelError(f"{kind}.{name} is {value:g}; give {limits}")
 
     def _not_finite(self, x: Tensor, state: State | None, mask: Tensor | None) -> None:
         """Say which value it was."""
@@ -218,7 +228,7 @@ class Neuron(Stateful):
 
     def _within(self, field: str, value: float | Tensor, limits: Range) -> float | Tensor:
         """The value of a field, in its range; remembered, so that a learned one is looked at again."""
-        self._refuse(field, torch.as_tensor(value).detach(), limits, ConfigError)
+        self._refuse_field(field, value, limits)
         self._ranges[field] = limits
         if not isinstance(value, Tensor):
             return float(value)
@@ -226,9 +236,23 @@ class Neuron(Stateful):
             self.register_buffer(field, value)
         return value
 
+    def _refuse_field(self, field: str, value: object, limits: Range) -> None:
+        """As `_refuse`, of what a constructor was given."""
+        try:
+            given = torch.as_tensor(value).detach()
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ConfigError(
+                f"{type(self).__name__}.{field} is {value!r}; give {limits}, or a tensor"
+            ) from error
+        if not given.numel() or given.is_complex():
+            raise ConfigError(
+                f"{type(self).__name__}.{field} is {given.dtype} {tuple(given.shape)}; give {limits}, or a tensor"
+            )
+        self._refuse(field, given, limits, ConfigError)
+
     def _refuse(self, field: str, value: Tensor, limits: Range, error: type[Exception]) -> None:
         low, high = (float(edge) for edge in torch.aminmax(value))  # NaN where there is one
-        if (low >= limits.least if limits.closed else low > limits.least) and high < math.inf:
+        if limits.holds(low) and high < math.inf:
             return
         good = (value >= limits.least if limits.closed else value > limits.least) & torch.isfinite(value)
         where = tuple(int(i) for i in (~good).nonzero()[0])

@@ -84,7 +84,7 @@ class ParametricLIF(Neuron):
         self, tau: float = 2.0, *, features: int | None = None, decay_input: bool = True, **fields: object
     ) -> None:
         super().__init__(**fields)  # type: ignore[arg-type]
-        self._refuse("tau", torch.as_tensor(tau), ABOVE_1, ConfigError)
+        self._refuse_field("tau", tau, ABOVE_1)
         self.decay_input = decay_input
         start = torch.full(() if features is None else (features,), -math.log(tau - 1.0))
         self.leak = self._within("leak", nn.Parameter(start), ANY)

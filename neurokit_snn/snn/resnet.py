@@ -110,7 +110,8 @@ def spiking_resnet(
     width
         Channels of the first stage; each further one has twice as many.
     make_neurons
-        Makes one layer of neurons, each time it is called; None for those of SLTT: ``tau`` 1.1, soft reset, triangle, input not decayed.
+        Makes one layer of neurons, each time it is called; None for those of SLTT: ``tau`` 1.1, soft reset, triangle, input
+        not decayed.
 
     Returns
     -------
@@ -119,7 +120,7 @@ def spiking_resnet(
     Raises
     ------
     ConfigError
-        When there is no such depth or stem, or a size is below 1.
+        When there is no such depth or stem, a size is below 1, or neurons have several thresholds.
 
     Examples
     --------
@@ -133,8 +134,8 @@ def spiking_resnet(
     if stem not in ("image", "small"):
         raise ConfigError(f"spiking_resnet: stem is {stem!r}; choose image or small")
     for field, value in (("classes", classes), ("channels", channels), ("width", width)):
-        if value < 1:
-            raise ConfigError(f"spiking_resnet: {field} is {value}; give 1 or more")
+        if not (isinstance(value, int) and value >= 1):
+            raise ConfigError(f"spiking_resnet: {field} is {value}; give a whole number, 1 or more")
     make = _published if make_neurons is None else make_neurons
     expansion = 4 if depth >= 50 else 1
     layers = _stem(stem, channels, width)
@@ -174,7 +175,11 @@ def _block(
 ) -> Network:
     """A block whose input, divided by beta, has unit variance; where there is no beta the stream goes through a convolution."""
     first = make()
-    scale = of_spikes(first.threshold)
+    if isinstance(first.threshold, Tensor) and first.threshold.numel() != 1:
+        raise ConfigError(
+            f"spiking_resnet: make_neurons gives thresholds {tuple(first.threshold.shape)}; give one for the layer"
+        )
+    scale = of_spikes(float(first.threshold))
     branch = _branch(ends, stride, make, scale)
     if beta is not None:
         return Network(Residual(Network(_Scale(1.0 / beta), first, *branch)))

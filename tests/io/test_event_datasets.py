@@ -111,6 +111,11 @@ BROKEN = {
         lambda f: f["spikes/units"].__setitem__(0, np.array([0, 700, 1], "u2")),
         "sample 0 has a spike of unit 700",
     ),
+    "negative": (lambda f: _replaced(f, "labels", np.array([1, -1, 0])), "labels hold -1"),
+    "nobody": (
+        lambda f: _replaced(f, "extra/speaker", np.array([4, -2, 2])),
+        "extra/speaker holds -2",
+    ),
     "words": (lambda f: _replaced(f, "extra/keys", np.array([b"zero"])), "label 1 and 1 words"),
     "speakers": (
         lambda f: _replaced(f, "extra/speaker", np.zeros(2, int)),
@@ -131,6 +136,13 @@ def test_broken_shd(shd, how):
 def test_shd_samples_that_are_not_there(shd):
     with pytest.raises(FormatError, match=r"samples \[3\]; give numbers from 0 to 2"):
         io.read_shd(shd, samples=[3])
+
+
+def test_trials_have_to_last(shd, nmnist):
+    with pytest.raises(FormatError, match=r"shd_test\.h5: duration is nan"):
+        io.read_shd(shd, duration=float("nan"))
+    with pytest.raises(FormatError, match=r"Train: duration is 0\.0; give the seconds of a trial"):
+        io.read_nmnist(nmnist, duration=0.0)
 
 
 def test_damaged_shd(shd):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from neurokit_snn.errors import ConfigError, ModelError
 from neurokit_snn.snn import LIF, Delays, Network, freeze_delays, soft_and_rounded, soft_delays
+from neurokit_snn.snn.delays import gather as gather_module
 from neurokit_snn.snn.delays.gather import gather, gather_reference
 from neurokit_snn.snn.delays.kernel import delay_kernel
 from neurokit_snn.snn.delays.spectral import convolve
@@ -190,6 +193,48 @@ def test_gathering_refuses_to_read_outside(which):
     index[which][1, 2] = 99
     with pytest.raises(ModelError, match=f"{which} lies outside"):
         gather(torch.zeros(9, 1, 3), torch.zeros(2, 3), **index, window=5)
+
+
+@pytest.mark.filterwarnings("ignore:os.fork")  # JAX says so, where another test has loaded it
+def test_the_child_of_a_fork_gathers_on_threads_of_its_own(monkeypatch):
+    monkeypatch.setattr(gather_module, "LEAST", 0)
+    threads = torch.get_num_threads()
+    layer, x = Delays(2, 4, window=3, learned=False), torch.zeros(5, 1, 2)
+    try:
+        torch.set_num_threads(2)
+        layer(x)
+        child = os.fork()
+        if child == 0:
+            layer(x)
+            os._exit(7)
+    finally:
+        torch.set_num_threads(threads)
+    for _ in range(200):
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            break
+        time.sleep(0.05)
+    else:
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+    assert done
+    assert os.waitstatus_to_exitcode(status) == 7
+
+
+def test_what_was_convolved_in_inference_mode_is_trained_afterwards():
+    """Transforms that are kept were once made inside of it, and no graph takes such tensors."""
+    layer, x = Delays(3, 2, window=5), torch.ones(23, 1, 3)
+    with torch.inference_mode():
+        layer(x)
+    layer(x)[0].sum().backward()
+    assert layer.weight.grad.abs().sum() > 0
+
+
+def test_a_layer_compiles_while_its_delays_are_learned():
+    layer, x = Delays(3, 2, window=5), torch.rand(9, 1, 3)
+    torch._dynamo.reset()
+    y, _ = torch.compile(layer, backend="eager", fullgraph=True)(x)
+    torch.testing.assert_close(y, layer(x)[0])
 
 
 def test_gathering_compiles():
@@ -451,7 +496,11 @@ def test_a_delay_beyond_the_window_is_named(value):
         (lambda: {"x": torch.zeros(5, 3)}, r"shape \(5, 3\)"),
         (lambda: {"x": torch.zeros(5, 1, 4)}, r"shape \(5, 1, 4\); give \(time, batch, ..., 3\)"),
         (lambda: {"x": torch.zeros(5, 1, 3, dtype=torch.long)}, "torch.int64"),
-        (lambda: {"state": torch.zeros(7, 1, 3)}, r"state has shape \(7, 1, 3\)"),
+        (lambda: {"state": torch.zeros(7, 1, 3)}, r"state is torch.float32 \(7, 1, 3\)"),
+        (
+            lambda: {"state": torch.zeros(8, 1, 3).double()},
+            r"state is torch.float64 .*asks for torch.float32",
+        ),
         (lambda: {"mask": torch.ones(5, 2, dtype=torch.bool)}, "mask is torch.bool"),
         (lambda: {"mask": torch.tensor([1, 0, 0, 1, 0]).bool()[:, None]}, r"True again at .* \(3, 0\)"),
     ],

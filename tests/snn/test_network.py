@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from neurokit_snn.errors import ModelError
+from neurokit_snn.errors import ConfigError, ModelError
 from neurokit_snn.snn import (
     LIF,
     AdaptiveLIF,
@@ -228,6 +228,18 @@ def test_a_layer_that_cannot_take_its_input_is_named():
         built()(inputs(T, F))
     with pytest.raises(ModelError, match=r"^Network: the state has 1 parts and there are 6 layers"):
         built()(inputs(), (None,))
+    with pytest.raises(ModelError, match=r"^Network: the input is a ndarray; give a tensor"):
+        built()(inputs().numpy())
+    plain = Network(nn.BatchNorm1d(F).double())
+    for mask in (torch.ones(B, T, dtype=torch.bool), torch.ones(T, B)):
+        with pytest.raises(
+            ModelError, match=r"^Network: mask is torch.* give booleans \(time, batch\) = \(7, 4\)"
+        ):
+            plain(inputs(), mask=mask)
+    with pytest.raises(ConfigError, match=r"^Recurrent.neuron is a Linear; give a layer of neurons"):
+        Recurrent(nn.Linear(2, 2), 2)
+    with pytest.raises(ConfigError, match=r"^Recurrent.features is 0; give a whole number"):
+        Recurrent(LIF(), 0)
     with pytest.raises(ModelError, match=r"^Network: no layers"):
         Network()
 

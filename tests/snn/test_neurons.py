@@ -320,6 +320,9 @@ def test_outputs_have_the_dtype_of_inputs_and_the_state_is_float32(name, dtype):
         (lambda: IF(reset="subtract"), r"IF.reset is 'subtract'; choose hard, soft or none"),
         (lambda: LIF(surrogate="relu"), r"surrogate is 'relu'; choose one of"),
         (lambda: IntegerLIF(reset="hard"), r"IntegerLIF.reset is 'hard'; choose soft or none"),
+        (lambda: LIF(None), r"LIF.tau is None; give a finite number, 1 or more, or a tensor"),
+        (lambda: ParametricLIF("2"), r"ParametricLIF.tau is '2'; give a finite number above 1"),
+        (lambda: IF(threshold=torch.zeros(0)), r"IF.threshold is torch.float32 \(0,\);"),
         (lambda: IntegerLIF(levels=1), r"IntegerLIF.levels is 1;"),
         (lambda: IntegerLIF(levels=2.5), r"IntegerLIF.levels is 2.5;"),
     ],
@@ -381,6 +384,24 @@ def test_a_learned_leak_that_is_not_finite():
     neuron(inputs())
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("tau", 0.0),
+        ("tau", -3.0),
+        ("tau", 0.5),
+        ("threshold", 0.0),
+        ("threshold", math.nan),
+        ("tau", math.inf),
+    ],
+)
+def test_a_number_that_has_left_its_range(field, value):
+    neuron = LIF()
+    setattr(neuron, field, value)
+    with pytest.raises(ModelError, match=rf"LIF.{field} is {value:g}; give a finite number"):
+        neuron(inputs())
+
+
 def test_states_and_masks_and_fields_that_do_not_fit():
     x, zeros = inputs(), torch.zeros(B, F, dtype=torch.float64)
     with pytest.raises(
@@ -391,6 +412,8 @@ def test_states_and_masks_and_fields_that_do_not_fit():
         ModelError, match=r"LIF: state.membrane is torch.float32 \(3, 5\); the input asks for torch.float64"
     ):
         LIF()(x, State(zeros.float()))
+    with pytest.raises(ModelError, match=r"LIF: the state is tuple of 1; give what the layer returned"):
+        LIF()(x, (zeros,))
     with pytest.raises(ModelError, match=r"CurrentLIF: state.current is"):
         CurrentLIF()(x, State(zeros, zeros[0]))
     with pytest.raises(ModelError, match=r"LIF: mask is torch.float32 \(8, 3\); give booleans"):

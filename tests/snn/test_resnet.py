@@ -102,8 +102,14 @@ def test_neurons_of_ones_own() -> None:
     [
         (20, {}, "depth is 20; choose one of 18, 34, 50, 101"),
         (18, {"stem": "big"}, "stem is 'big'; choose image or small"),
-        (18, {"width": 0}, "width is 0; give 1 or more"),
+        (18, {"width": 0}, "width is 0; give a whole number, 1 or more"),
         (18, {"classes": 0}, "classes is 0"),
+        (18, {"width": 4.5}, r"width is 4\.5"),
+        (
+            18,
+            {"make_neurons": lambda: LIF(threshold=torch.ones(4, 1, 1))},
+            r"make_neurons gives thresholds \(4, 1, 1\)",
+        ),
     ],
 )
 def test_refused(depth: int, options: dict[str, Any], told: str) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
-import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +12,7 @@ from torch import Tensor
 
 from neurokit_snn.errors import ModelError
 from neurokit_snn.snn.kernels import gather as cpu
+from neurokit_snn.snn.kernels.threads import over_stretches
 
 __all__ = ["gather", "gather_reference"]
 
@@ -151,16 +150,7 @@ def _arrays(*tensors: Tensor) -> list[Any]:
 # ---- threads -------------------------------------------------------------------------------------------------------
 
 
-@functools.lru_cache(maxsize=1)
-def _pool(threads: int) -> concurrent.futures.ThreadPoolExecutor:
-    return concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="neurokit-delays")
-
-
 def _shared(call: Callable[[int, int], None], count: int, products: int) -> None:
     """Call for stretches of so many things, on as many threads as torch has where there is enough to do."""
-    threads = min(torch.get_num_threads() if products >= LEAST else 1, count)
-    if threads <= 1:
-        call(0, count)
-        return
-    ends = [count * i // threads for i in range(threads + 1)]
-    list(_pool(threads).map(call, ends[:-1], ends[1:]))
+    threads = max(1, min(torch.get_num_threads() if products >= LEAST else 1, count))
+    over_stretches(call, [count * i // threads for i in range(threads + 1)])

@@ -251,7 +251,11 @@ class Delays(Stateful):
         whole = self._with_past(x, state, mask)
         flat = whole.reshape(whole.shape[0], -1, self.in_features)
         with torch.autocast(x.device.type, enabled=False):
-            y = self._sums(flat if x.dtype == torch.float64 else flat.float()).to(x.dtype)
+            try:
+                y = self._sums(flat if x.dtype == torch.float64 else flat.float()).to(x.dtype)
+            except ModelError:  # a delay that is not finite reads nowhere
+                self._not_finite(x)
+                raise
         if mask is not None:
             y = y.masked_fill(~mask.reshape(len(mask), -1, 1), 0.0)
         if not torch.compiler.is_compiling() and not bool(torch.isfinite(y.detach().sum())):
@@ -311,8 +315,10 @@ class Delays(Stateful):
         if not x.is_floating_point():
             raise ModelError(f"Delays: the input is {x.dtype}; give floating-point numbers")
         past = (self.window - 1, *x.shape[1:])
-        if state is not None and state.shape != past:
-            raise ModelError(f"Delays: the state has shape {tuple(state.shape)}; the input asks for {past}")
+        if state is not None and (state.shape != past or state.dtype != x.dtype):
+            raise ModelError(
+                f"Delays: the state is {state.dtype} {tuple(state.shape)}; the input asks for {x.dtype} {past}"
+            )
         if mask is None:
             return
         if mask.shape != x.shape[:-1] or mask.dtype != torch.bool:

@@ -43,13 +43,16 @@ def convolve(x: Tensor, kernel: Tensor) -> Tensor:
     """
     lags, targets, sources = kernel.shape
     steps, trials = x.shape[0] - lags + 1, x.shape[1]
-    blocks, length = _blocks(steps, lags, trials, sources, targets)
+    compiling = torch.compiler.is_compiling()  # what is kept would be traced as if it were not
+    blocks, length = (_blocks if compiling else _kept_blocks)(steps, lags, trials, sources, targets)
     points = length + lags - 1
     x = F.pad(x, (0, 0, 0, 0, 0, blocks * length - steps))
     if blocks > 1:
         x = torch.stack([x[i * length : i * length + points] for i in range(blocks)], 1)
     rows = blocks * trials
-    of_input, of_kernel, back = _transforms(points, lags, x.dtype, x.device)
+    of_input, of_kernel, back = (_transforms if compiling else _kept_transforms)(
+        points, lags, x.dtype, x.device
+    )
     frequencies = points // 2 + 1
     spectrum = (of_input @ x.reshape(points, -1)).view(frequencies, 2 * rows, sources)
     response = (of_kernel @ kernel.reshape(lags, -1)).view(frequencies, 2, targets, sources)
@@ -64,7 +67,6 @@ def convolve(x: Tensor, kernel: Tensor) -> Tensor:
     return y.transpose(0, 1).reshape(-1, trials, targets)[:steps]
 
 
-@functools.lru_cache(maxsize=256)
 def _blocks(steps: int, lags: int, trials: int, sources: int, targets: int) -> tuple[int, int]:
     """How many blocks of how many steps need the fewest multiplications."""
 
@@ -79,7 +81,9 @@ def _blocks(steps: int, lags: int, trials: int, sources: int, targets: int) -> t
     return least, math.ceil(steps / least)
 
 
-@functools.lru_cache(maxsize=64)
+_kept_blocks = functools.lru_cache(maxsize=256)(_blocks)
+
+
 def _transforms(
     points: int, lags: int, dtype: torch.dtype, device: torch.device
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -97,3 +101,12 @@ def _transforms(
     made = waves(every), waves(every[:lags]), back
     forth, kernel, back = (m.flatten(0, 1).to(device, dtype) for m in made)
     return forth, kernel, back.t().contiguous()
+
+
+@functools.lru_cache(maxsize=64)
+def _kept_transforms(
+    points: int, lags: int, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
+    """As `_transforms`, once; usable in training, too, where it was asked for in inference mode first."""
+    with torch.inference_mode(False):
+        return _transforms(points, lags, dtype, device)

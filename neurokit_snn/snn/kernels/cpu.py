@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import concurrent.futures
-import functools
-import itertools
 import math
-import os
 from collections.abc import Callable
 
 import numpy as np
@@ -15,6 +11,7 @@ from torch import Tensor
 
 from neurokit_snn.snn.kernels import loops, reverse
 from neurokit_snn.snn.kernels.cell import RESETS, NotFinite, Parts, Scan
+from neurokit_snn.snn.kernels.threads import over_stretches
 
 __all__ = ["backward", "forward"]
 
@@ -115,14 +112,6 @@ def _mask(mask: Tensor | None) -> np.ndarray:
 # ---- threads -------------------------------------------------------------------------------------------------------
 
 
-@functools.lru_cache(maxsize=1)
-def _pool(threads: int) -> concurrent.futures.ThreadPoolExecutor:
-    return concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="neurokit-scan")
-
-
-os.register_at_fork(after_in_child=_pool.cache_clear)  # the child of a fork has none of the threads
-
-
 def _over_cells(call: Callable[[int, int], bool], steps: int, cells: int) -> list[bool]:
     """Call for ranges that cover the cells, on as many threads as torch has where there is enough to do."""
     stretches = math.ceil(cells / loops.STRETCH)
@@ -130,5 +119,4 @@ def _over_cells(call: Callable[[int, int], bool], steps: int, cells: int) -> lis
     if threads <= 1:
         return [call(0, cells)]
     edges = [min(loops.STRETCH * (k * stretches // threads), cells) for k in range(threads + 1)]
-    others = [_pool(threads).submit(call, *ends) for ends in itertools.pairwise(edges[1:])]
-    return [call(edges[0], edges[1]), *(other.result() for other in others)]
+    return over_stretches(call, edges)

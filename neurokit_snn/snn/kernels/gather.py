@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
+from neurokit_snn.snn.kernels.compiled import compiled
 
 __all__ = ["forward", "input_gradient", "weight_gradient"]
 
@@ -18,10 +18,11 @@ Array = Any
 """A NumPy array."""
 TILE = 512
 """Columns that are summed at once: what they read of all sources stays in the second cache."""
-ORDER_IS_FREE = {"reassoc", "contract", "nsz"}
+free = compiled(fastmath={"reassoc", "contract", "nsz"})
+"""The order of sums is free."""
 
 
-@numba.njit(nogil=True, cache=True, fastmath=ORDER_IS_FREE)
+@free
 def forward(x: Array, weight: Array, first: Array, source: Array, y: Array, low: int, high: int) -> None:
     """Fill ``y[:, low:high]`` with ``sum over s of weight[o, s] x[:, source[o, s], first[o, s]:]``."""
     groups, _, columns = y.shape
@@ -49,7 +50,7 @@ def forward(x: Array, weight: Array, first: Array, source: Array, y: Array, low:
                         out[k] += wa * a[k]
 
 
-@numba.njit(nogil=True, cache=True, fastmath=ORDER_IS_FREE)
+@free
 def input_gradient(
     gy: Array, weight: Array, first: Array, source: Array, gx: Array, low: int, high: int
 ) -> None:
@@ -67,7 +68,7 @@ def input_gradient(
                         into[k] += w * given[k]
 
 
-@numba.njit(nogil=True, cache=True, fastmath=ORDER_IS_FREE)
+@free
 def weight_gradient(gy: Array, x: Array, first: Array, source: Array, gw: Array, low: int, high: int) -> None:
     """Add to ``gw[low:high]``, targets, what ``gy`` gives the weights."""
     groups, _, columns = gy.shape

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
 from neurokit_snn.snn.kernels.cell import HARD, SOFT
+from neurokit_snn.snn.kernels.compiled import compiled
 
-__all__ = ["STRETCH", "compiled", "copy", "forward", "parameters", "start_of", "valid_cells"]
+__all__ = ["STRETCH", "copy", "fast", "forward", "parameters", "start_of", "valid_cells"]
 
 Array = Any
 """A NumPy array."""
@@ -28,17 +28,17 @@ STRETCH = 2048
 BETA, GAIN, THETA, ALPHA, RHO, JUMP, REST = range(7)
 """Rows of the table."""
 
-compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
+fast = compiled(error_model="numpy")
 
 
-@compiled
+@fast
 def copy(given: Array, out: Array) -> None:
     """Fill ``out``. A loop, since an assignment to a slice takes the compiler seconds."""
     for k in range(out.size):
         out[k] = given[k]
 
 
-@compiled
+@fast
 def _spread(row: Array, low: int, out: Array) -> None:
     """The values of cells ``low, low + 1, ...`` from one row of the table."""
     period = row.size
@@ -48,7 +48,7 @@ def _spread(row: Array, low: int, out: Array) -> None:
             out[k] = row[k - begin]
 
 
-@compiled
+@fast
 def parameters(table: Array, reset: int, current: bool, adapts: bool, low: int, n: int) -> Array:
     """Those of the cells ``[low, low + n)``, ``(parameter, cell)``; rows that are not used hold anything."""
     p = np.empty((7, n), table.dtype)
@@ -64,7 +64,7 @@ def parameters(table: Array, reset: int, current: bool, adapts: bool, low: int, 
     return p
 
 
-@compiled
+@fast
 def valid_cells(row: Array, cells: int, low: int, out: Array) -> None:
     """Which of the cells ``low, low + 1, ...`` are there, from one row of the mask."""
     n, span = out.size, cells // row.size
@@ -74,7 +74,7 @@ def valid_cells(row: Array, cells: int, low: int, out: Array) -> None:
             out[k] = row[group]
 
 
-@compiled
+@fast
 def start_of(given: Array, low: int, out: Array) -> None:
     """A part of a state, 0 where none is given."""
     for k in range(out.size):
@@ -84,7 +84,7 @@ def start_of(given: Array, low: int, out: Array) -> None:
             out[k] = given[low + k]
 
 
-@compiled
+@fast
 def _fire(h: Array, limit: Array, levels: int, s: Array) -> None:
     """Spikes of one step."""
     one, zero, half, most = h.dtype.type(1), h.dtype.type(0), h.dtype.type(0.5), h.dtype.type(levels)
@@ -96,7 +96,7 @@ def _fire(h: Array, limit: Array, levels: int, s: Array) -> None:
             s[k] = min(max(np.floor(h[k] / limit[k] + half), zero), most)
 
 
-@compiled
+@fast
 def _reset(h: Array, s: Array, limit: Array, rest: Array, reset: int, v: Array) -> None:
     """Membranes after the reset."""
     zero = h.dtype.type(0)
@@ -111,7 +111,7 @@ def _reset(h: Array, s: Array, limit: Array, rest: Array, reset: int, v: Array) 
         copy(h, v)
 
 
-@compiled
+@fast
 def forward(
     x: Array, v0: Array, i0: Array, a0: Array, table: Array, mask: Array,
     reset: int, levels: int, current: bool, adapts: bool,

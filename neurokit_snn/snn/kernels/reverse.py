@@ -17,8 +17,8 @@ from neurokit_snn.snn.kernels.loops import (
     STRETCH,
     THETA,
     Array,
-    compiled,
     copy,
+    fast,
     parameters,
     start_of,
     valid_cells,
@@ -27,7 +27,7 @@ from neurokit_snn.snn.kernels.loops import (
 __all__ = ["backward"]
 
 
-@compiled
+@fast
 def _slope(u: Array, code: int, width: float) -> None:
     """Put the surrogate's derivative in place of ``u``."""
     n = u.size
@@ -57,7 +57,7 @@ def _slope(u: Array, code: int, width: float) -> None:
             u[k] = one if abs(u[k]) < w else zero
 
 
-@compiled
+@fast
 def _history(start: Array, kept: Array, added: Array, mask: Array, low: int, n: int) -> Array:
     """A leaky sum before each step, and after the last one: what the forward pass did not keep."""
     steps = added.shape[0]
@@ -75,7 +75,7 @@ def _history(start: Array, kept: Array, added: Array, mask: Array, low: int, n: 
     return trace
 
 
-@compiled
+@fast
 def _through_spike(
     h: Array, s: Array, gs: Array, gv: Array, ga: Array, limit: Array, rest: Array, adapts: bool,
     reset: int, levels: int, detach: bool, code: int, width: float,
@@ -123,7 +123,7 @@ def _through_spike(
             dl[k] -= gv[k] * s[k]
 
 
-@compiled
+@fast
 def _membrane_before(
     t: int, p: Array, h: Array, s: Array, v0: Array, adaptations: Array, reset: int, low: int, out: Array
 ) -> None:
@@ -148,13 +148,13 @@ def _membrane_before(
         copy(ht, out)
 
 
-@compiled
+@fast
 def _add(row: Array, left: Array, right: Array) -> None:
     for k in range(row.size):
         row[k] += left[k] * right[k]
 
 
-@compiled
+@fast
 def _of_parameters(
     t: int, gp: Array, dh: Array, dl: Array, states: Array, p: Array, h: Array, s: Array, x: Array, v0: Array,
     on: Array, masked: bool, adaptations: Array, currents: Array, reset: int, low: int, work: Array,
@@ -189,7 +189,7 @@ def _of_parameters(
         _add(gp[REST], states[0], s[t, low : low + n])
 
 
-@compiled
+@fast
 def backward(
     gs: Array, gh: Array, gv1: Array, gi1: Array, ga1: Array, h: Array, s: Array, x: Array,
     v0: Array, i0: Array, a0: Array, table: Array, mask: Array,

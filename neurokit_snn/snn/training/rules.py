@@ -73,7 +73,7 @@ class Rule(abc.ABC):
         Raises
         ------
         ModelError
-            When the rule cannot learn through a layer, naming it, or the network refuses its input.
+            When the rule cannot learn through a layer, naming it, the network refuses its input, or the objective is no number.
         """
 
 
@@ -106,7 +106,7 @@ class BPTT(Rule):
     ) -> tuple[Tensor, Tensor]:
         """See the base class."""
         outputs, _ = network(x, state, mask=mask)
-        return objective(outputs, 0), outputs.detach()
+        return _asked(objective, outputs, 0), outputs.detach()
 
 
 @final
@@ -265,7 +265,7 @@ def in_pieces(
         part = part.detach().requires_grad_(by_input)
         with torch.set_grad_enabled(learning and learned):
             outputs, state = _ran(network, part, detached(state), valid, start)
-            value = objective(outputs, start)
+            value = _asked(objective, outputs, start)
             found: Sequence[Tensor | None] = ()
             if value.requires_grad:
                 found = how(value, [*weights, part] if by_input else weights)
@@ -298,6 +298,15 @@ def _ran(network: Stateful, part: Tensor, state: Any, mask: Tensor | None, start
         return network(part, state, mask=mask)
     except ModelError as error:
         raise ModelError(f"in the piece from step {start} on: {error}") from error
+
+
+def _asked(objective: Objective, outputs: Tensor, start: int) -> Tensor:
+    value = objective(outputs, start)
+    if value.numel() != 1 or not value.is_floating_point():
+        raise ModelError(
+            f"the objective gives {value.dtype} {tuple(value.shape)} at step {start}; give one floating-point number"
+        )
+    return value
 
 
 def _of_autograd(value: Tensor, wanted: list[Tensor]) -> Sequence[Tensor | None]:
