@@ -63,28 +63,17 @@ def _cosine(
 
 
 def _encoder(run: Run) -> Claim:
+    """Cosines of the fit by BPTT; what the fits by other rules are worth is recorded beside it."""
     values = []
     for seed in run.seeds(SEEDS[run.scale]):
         found = encoder(run, seed, "BPTT")
         for kind in ("sltt", "ottt"):
-            mean = found[f"cosine_{kind}"].mean("batch").values
-            for layer, value in enumerate(mean, 1):
-                run.record(
-                    "SLTT.encoder",
-                    quantity="cosine",
-                    arm=kind,
-                    of=f"encoder, layer {layer}",
-                    seed=seed,
-                    value=value,
-                )
-        run.record(
-            "SLTT.encoder",
-            quantity="bits/spike",
-            arm="BPTT",
-            of="encoder",
-            seed=seed,
-            value=float(found["bits"]),
-        )
+            for layer, value in enumerate(found[f"cosine_{kind}"].mean("batch").values, 1):
+                of = f"encoder, layer {layer}"
+                run.record("SLTT.encoder", quantity="cosine", arm=kind, of=of, seed=seed, value=value)
+        for rule in ("BPTT", "SLTT", "OTTT"):
+            bits = float(encoder(run, seed, rule)["bits"])
+            run.record("SLTT.encoder", quantity="bits/spike", arm=rule, of="encoder", seed=seed, value=bits)
         values.append(float(found["cosine_sltt"].mean("batch").min()))
     words = "the same for a SpikingEncoder of linear-track, membranes and readout of 100 ms in bins of 10 ms"
     return run.judge("SLTT.encoder", words, values, op=">=", target=0.80)

@@ -458,6 +458,12 @@ class TestAnyRule:
             assert "in the piece from step 4 on" in str(told.value)
 
 
+@pytest.mark.parametrize("rule", [BPTT(), SLTT(), OTTT(), TruncatedBPTT(window=4)], ids=str)
+def test_an_objective_that_is_no_number(rule: Rule) -> None:
+    with pytest.raises(ModelError, match=r"the objective gives torch\.float64 \(5, 3\) at step 0; give one"):
+        rule.loss(seeded(two_layers), numbers(STEPS, BATCH, INPUTS), lambda outputs, start: outputs.sum(0))
+
+
 @pytest.mark.parametrize("rule", [SLTT(), OTTT(), TruncatedBPTT(window=4)], ids=str)
 def test_no_step(rule: Rule) -> None:
     with pytest.raises(ModelError, match=r"has shape \(0, 5, 4\), no step"):
