@@ -202,8 +202,8 @@ class Neuron(Stateful):
                 value = getattr(self, name)
                 if isinstance(value, Tensor):
                     self._refuse(name, value.detach(), limits, ModelError)
-                elif not limits.holds(value):  # it may have been changed since it was given
-                    raise ModelError(f"{kind}.{name} is {value:g}; give {limits}")
+                else:  # it may have been changed since it was given
+                    self._refuse_number(name, value, limits, ModelError)
 
     def _not_finite(self, x: Tensor, state: State | None, mask: Tensor | None) -> None:
         """Say which value it was."""
@@ -238,6 +238,9 @@ class Neuron(Stateful):
 
     def _refuse_field(self, field: str, value: object, limits: Range) -> None:
         """As `_refuse`, of what a constructor was given."""
+        if isinstance(value, (int, float)):
+            self._refuse_number(field, value, limits, ConfigError)
+            return
         try:
             given = torch.as_tensor(value).detach()
         except (TypeError, ValueError, RuntimeError) as error:
@@ -249,6 +252,10 @@ class Neuron(Stateful):
                 f"{type(self).__name__}.{field} is {given.dtype} {tuple(given.shape)}; give {limits}, or a tensor"
             )
         self._refuse(field, given, limits, ConfigError)
+
+    def _refuse_number(self, field: str, value: float, limits: Range, error: type[Exception]) -> None:
+        if not limits.holds(value):
+            raise error(f"{type(self).__name__}.{field} is {value:g}; give {limits}")
 
     def _refuse(self, field: str, value: Tensor, limits: Range, error: type[Exception]) -> None:
         low, high = (float(edge) for edge in torch.aminmax(value))  # NaN where there is one

@@ -63,7 +63,7 @@ class TestLearning:
     )
     def test_rules(self, rule: Rule) -> None:
         x, y = toy()
-        trained = quick(rule=rule, epochs=12).fit(x, y)
+        trained = quick(rule=rule, epochs=6, learning_rate=0.05).fit(x, y)
         held = toy(seed=1)
         assert trained.score(*held) == 1.0
         assert trained.epochs_["loss"][-1] < 0.5 * trained.epochs_["loss"][0]
@@ -72,13 +72,13 @@ class TestLearning:
     @pytest.mark.parametrize("readout", ["each", "last", "mean", "softmax"])
     def test_readouts(self, readout: Any) -> None:
         x, y = toy()
-        assert quick(readout=readout, epochs=12).fit(x, y).score(*toy(seed=1)) == 1.0
+        assert quick(readout=readout, epochs=6, learning_rate=0.05).fit(x, y).score(*toy(seed=1)) == 1.0
 
     def test_numbers(self) -> None:
         x, _ = toy()
         y = torch.stack([x.mean((0, 2)), x[..., 0].mean(0)], -1)
         trained = Regressor(
-            net(2, hidden=64), epochs=80, batch_size=16, learning_rate=0.02, readout="mean", patience=None
+            net(2, hidden=64), epochs=30, batch_size=16, learning_rate=0.05, readout="mean", patience=None
         )
         assert trained.fit(x, y).score(x, y) > 0.8
         assert trained.predict(x).shape == (TRIALS, 2)
@@ -87,7 +87,7 @@ class TestLearning:
         x, _ = toy()
         y = x.cumsum(0)[..., :1] / STEPS
         trained = Regressor(
-            net(1, hidden=64), epochs=60, batch_size=16, learning_rate=0.02, patience=None
+            net(1, hidden=64), epochs=25, batch_size=16, learning_rate=0.05, patience=None
         ).fit(x, y)
         outputs = trained.outputs(x)
         assert outputs.shape == y.shape
@@ -101,7 +101,7 @@ class TestLearning:
         spikes = (x > 1.0).numpy()
         spikes.flags.writeable = False
         found = [
-            quick().fit(kind, y.numpy()).epochs_
+            quick(epochs=2).fit(kind, y.numpy()).epochs_
             for kind in (spikes, spikes.astype(np.uint8), (x > 1.0).float())
         ]
         assert found[0].equals(found[2])
@@ -110,7 +110,7 @@ class TestLearning:
     def test_expanded_inputs_are_those_that_were_copied(self) -> None:
         x, y = toy()
         still = x[:1].expand(STEPS, -1, -1)
-        assert quick().fit(still, y).epochs_.equals(quick().fit(still.clone(), y).epochs_)
+        assert quick(epochs=2).fit(still, y).epochs_.equals(quick(epochs=2).fit(still.clone(), y).epochs_)
 
 
 class TestReadouts:
@@ -180,10 +180,10 @@ class TestMasks:
         x, y = toy()
         mask = torch.arange(STEPS)[:, None] < (2 + torch.arange(TRIALS) % 4)
         other = torch.where(mask[..., None], x, 1000.0 * torch.rand_like(x))
-        found = [quick(rule=rule).fit(each, y, mask=mask) for each in (x, other)]
+        found = [quick(rule=rule, epochs=2).fit(each, y, mask=mask) for each in (x, other)]
         assert found[0].epochs_.equals(found[1].epochs_)
         torch.testing.assert_close(found[0].scores(x, mask=mask), found[1].scores(other, mask=mask))
-        assert not quick(rule=rule).fit(x, y).epochs_.equals(found[0].epochs_)
+        assert not quick(rule=rule, epochs=2).fit(x, y).epochs_.equals(found[0].epochs_)
 
 
 class TestValidation:
@@ -258,7 +258,9 @@ class TestRepeats:
 
     def test_seed(self) -> None:
         x, y = toy()
-        found = [quick(net(dropout=0.3), rule=SLTT(steps=2)).fit(x, y, seed=seed) for seed in (0, 0, 1)]
+        found = [
+            quick(net(dropout=0.3), rule=SLTT(steps=2), epochs=2).fit(x, y, seed=seed) for seed in (0, 0, 1)
+        ]
         assert torch.equal(weights(found[0].network), weights(found[1].network))
         assert not torch.equal(weights(found[0].network), weights(found[2].network))
 
@@ -269,7 +271,7 @@ class TestRepeats:
 
         def fresh(at: int = 10**9) -> Classifier:
             network = Network(Following(until=at), net(dropout=0.3))
-            return quick(network, rule=rule, epochs=5, best="error", final_fraction=0.1, warmup=1.0)
+            return quick(network, rule=rule, epochs=3, best="error", final_fraction=0.1, warmup=1.0)
 
         whole = fresh().fit(x, y)
         with pytest.raises(KeyboardInterrupt):

@@ -75,7 +75,7 @@ def pairs(trials, *, gap=6):
     return x, y
 
 
-@pytest.mark.parametrize("synapses", [None, 2])
+@pytest.mark.parametrize("synapses", [None, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_finishing_phase_mends_what_rounding_breaks(synapses):
     network = delayed_network(2, [8], 2, window=13, synapses=synapses, tail=True)
     fit = Classifier(

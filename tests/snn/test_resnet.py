@@ -30,12 +30,14 @@ def images(steps: int, count: int, size: int) -> Tensor:
 
 @pytest.mark.parametrize("depth", PUBLISHED)
 def test_parameters_of_the_published_networks(depth: int) -> None:
-    net = spiking_resnet(depth, classes=1000)
+    with torch.device("meta"):  # no numbers are drawn
+        net = spiking_resnet(depth, classes=1000)
     assert sum(p.numel() for p in net.parameters()) == PUBLISHED[depth]
 
 
-@pytest.mark.parametrize("stem", ["small", "image"])
-@pytest.mark.parametrize("depth", PUBLISHED)
+@pytest.mark.parametrize(
+    ("depth", "stem"), [(18, "small"), (18, "image"), (34, "small"), (50, "image"), (101, "small")]
+)
 def test_a_step(depth: int, stem: str) -> None:
     net = small(depth, stem=stem)
     x = images(2, 2, 32 if stem == "image" else 8)
