@@ -27,9 +27,18 @@ class TestLayer(ModelSuite):
     tolerance = 1e-4  # float32
     unit_order = False  # draws of the gradient differ; see test_the_order_of_units_does_not_matter
 
+    def data(self) -> xr.Dataset:
+        return place_cells(trials=12, bins=20, units=4)
+
     def make(self) -> AbstractModel:
         return BayesianSpiking(
-            covariates=("position",), past=0.2, coupling=True, delays=0.2, tau_readout=0.15, steps=12
+            covariates=("position",),
+            past=0.2,
+            coupling=True,
+            delays=0.2,
+            tau_readout=0.15,
+            memory=0.6,
+            steps=6,
         )
 
 

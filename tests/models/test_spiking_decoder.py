@@ -96,7 +96,8 @@ class TestPlane(_Other):
 @pytest.mark.parametrize("future", [0.0, 0.3])
 def test_it_reads_spikes_up_to_the_future_and_no_later(future: float) -> None:
     data = place_cells(trials=4, bins=20, units=4)
-    model = SpikingDecoder(target="position", future=future, tau=0.3, tau_readout=0.3, **QUICK).fit(data)
+    own = QUICK | {"steps": 10}
+    model = SpikingDecoder(target="position", future=future, tau=0.3, tau_readout=0.3, **own).fit(data)
     changed = data.copy(deep=True)
     changed["mask"].values[:, 12:] = True
     changed["counts"].values[:, 12:] += 4
@@ -168,7 +169,7 @@ def test_a_network_of_ones_own() -> None:
     def own(features: int, outputs: int) -> Network:
         return Network(nn.Linear(features, 7), LIF(2.0), nn.Linear(7, outputs), LeakyIntegrator(2.0))
 
-    model = SpikingDecoder(target="plane", network=own, **QUICK).fit(_data())
+    model = SpikingDecoder(target="plane", network=own, **QUICK | {"steps": 15}).fit(_data())
     assert model.network_.network.layers[2].weight.shape == (4, 7)
     assert model.history_.loss[-1] < model.history_.loss[0]
 

@@ -40,7 +40,7 @@ COUPLED: dict[str, Any] = {"covariates": (), "coupling": True, "hidden": (), **Q
 
 
 def _small() -> xr.Dataset:
-    return place_cells(trials=12, bins=20, units=5)
+    return place_cells(trials=12, bins=15, units=4)
 
 
 def _single_spikes() -> xr.Dataset:
@@ -59,7 +59,7 @@ class TestCoupled(ModelSuite):
         return _small()
 
     def make(self) -> SpikingEncoder:
-        return SpikingEncoder(covariates=("position",), past=0.3, coupling=True, **QUICK)
+        return SpikingEncoder(covariates=("position",), past=0.3, coupling=True, **QUICK | {"steps": 12})
 
 
 @pytest.mark.slow
@@ -161,7 +161,7 @@ def test_a_stimulus_drives_rates() -> None:
     data["counts"].values[..., 0] = rng.poisson(np.exp(frames[..., 0, 0] - 0.5))
     data["stimulus_movie"] = (("trial", "time", "y", "x"), frames)
     data["mask_stimulus_movie"] = (("trial", "time"), np.ones((8, 40), bool))
-    model = SpikingEncoder(covariates=("stimulus_movie",), **QUICK | {"steps": 200}).fit(data)
+    model = SpikingEncoder(covariates=("stimulus_movie",), **QUICK | {"steps": 100}).fit(data)
     rate = model.predict(data, task="encode")["rate"].sel(unit=data["unit"][0]).values
     seen = [abs(np.corrcoef(np.log(rate).ravel(), frames[..., 0, pixel].ravel())[0, 1]) for pixel in range(2)]
     assert seen[0] > 0.9
@@ -196,7 +196,7 @@ def test_rates_of_a_simulation_are_those_forecast_from_its_spikes(hidden: tuple[
     data = place_cells(trials=4, bins=30, units=4)
     delays = {} if hidden else {"delays": 0.4}
     model = SpikingEncoder(
-        covariates=("position",), past=0.3, coupling=True, **QUICK | {"hidden": hidden, "steps": 60} | delays
+        covariates=("position",), past=0.3, coupling=True, **QUICK | {"hidden": hidden, "steps": 15} | delays
     ).fit(data)
     visible = data.drop_vars("counts")
     expected, counts = model._run_freely(visible, draws=2, rng=np.random.default_rng(3))
@@ -211,7 +211,7 @@ def test_rates_of_a_simulation_are_those_forecast_from_its_spikes(hidden: tuple[
 
 def test_a_prediction_reads_as_far_back_as_history_says() -> None:
     data = place_cells(trials=4, bins=30, units=4)
-    model = SpikingEncoder(tau_readout=1.0, **COUPLED | {"memory": 0.4}).fit(data)
+    model = SpikingEncoder(tau_readout=1.0, **COUPLED | {"memory": 0.4, "steps": 5}).fit(data)
     assert model.history() == pytest.approx(0.8)
     changed = data.copy(deep=True)
     changed["counts"].values[:, 10] += 5
@@ -273,7 +273,7 @@ def _response(model: SpikingEncoder, source: int, bins: int) -> np.ndarray:
 
 def test_a_spike_acts_first_after_its_delay() -> None:
     data = place_cells(trials=6, bins=20, units=3)
-    model = SpikingEncoder(delays=0.6, tau_readout=0.2, **COUPLED | {"memory": 2.0}).fit(data)
+    model = SpikingEncoder(delays=0.6, tau_readout=0.2, **COUPLED | {"memory": 2.0, "steps": 1}).fit(data)
     rng = np.random.default_rng(0)
     layer = model.network_.network.layers[0]
     layer.set_delays(torch.tensor([[[0.0, 1.0, 6.0], [2.0, 3.0, 4.0], [5.0, 6.0, 0.0]]]))
@@ -291,7 +291,7 @@ def test_a_spike_acts_first_after_its_delay() -> None:
 
 def test_couplings_are_the_summed_response_to_a_spike() -> None:
     data = place_cells(trials=6, bins=20, units=3)
-    model = SpikingEncoder(tau_readout=0.2, **COUPLED | {"memory": 4.0}).fit(data)
+    model = SpikingEncoder(tau_readout=0.2, **COUPLED | {"memory": 4.0, "steps": 1}).fit(data)
     weight = np.random.default_rng(0).normal(size=(3, 3)).astype(np.float32)
     _given(model, network__layers__0__weight=weight)
     found = model.couplings_
@@ -304,7 +304,7 @@ def test_couplings_are_the_summed_response_to_a_spike() -> None:
 
 def test_hidden_neurons_have_delays_from_units_and_no_couplings() -> None:
     data = place_cells(trials=6, units=3)
-    model = SpikingEncoder(coupling=True, delays=0.3, **QUICK | {"memory": None}).fit(data)
+    model = SpikingEncoder(coupling=True, delays=0.3, **QUICK | {"memory": None, "steps": 5}).fit(data)
     assert model.delays_.shape == (12, 3)
     assert float(model.delays_.min()) >= 0.1 - 1e-9
     assert float(model.delays_.max()) <= 0.3 + 1e-9
@@ -312,7 +312,7 @@ def test_hidden_neurons_have_delays_from_units_and_no_couplings() -> None:
     with pytest.raises(ModelError, match=r"fit with hidden=\(\) and coupling=True"):
         _ = model.couplings_
     with pytest.raises(ModelError, match="no delays were learned"):
-        _ = SpikingEncoder(**COUPLED).fit(data).delays_
+        _ = SpikingEncoder(**COUPLED | {"steps": 1}).fit(data).delays_
 
 
 @pytest.mark.slow
@@ -384,8 +384,9 @@ def test_training_stops_where_validation_no_longer_improves() -> None:
 
 def test_rules_learn_by_other_gradients() -> None:
     data = _small()
+    options = QUICK | {"tau": 0.3, "tau_readout": 0.3, "steps": 10, "batch_size": 100}  # all stretches in each step
     fits = {
-        rule: SpikingEncoder(rule=rule, coupling=True, tau=0.3, tau_readout=0.3, **QUICK).fit(data)
+        rule: SpikingEncoder(rule=rule, coupling=True, **options).fit(data)
         for rule in ("BPTT", "SLTT", SLTT(steps=3))
     }
     losses = {str(rule): model.history_.loss[-1] for rule, model in fits.items()}
@@ -400,8 +401,9 @@ def _own(features: int, units: int) -> Network:
 
 def test_a_network_of_ones_own(tmp_path: Path) -> None:
     data = _small()
-    model = SpikingEncoder(coupling=True, covariates=("position",), network=_own, **QUICK).fit(data)
-    assert model.network_.network.layers[0].weight.shape == (9, 6 + 5)
+    options = QUICK | {"steps": 15}
+    model = SpikingEncoder(coupling=True, covariates=("position",), network=_own, **options).fit(data)
+    assert model.network_.network.layers[0].weight.shape == (9, 6 + 4)
     assert model.history_.loss[-1] < model.history_.loss[0]
     assert np.isfinite(model.log_likelihood(data, task="forecast").where(data["mask"], 0.0)).all()
     with pytest.raises(ArtefactError, match="network"):
@@ -513,8 +515,8 @@ def test_sizes_come_back_from_json() -> None:
 
     from neurokit_snn.models.spiking.network import RateNetwork, Sizes
 
-    sizes = SpikingEncoder(past=0.3, **QUICK).fit(_small()).sizes_
+    sizes = SpikingEncoder(past=0.3, **QUICK | {"steps": 1}).fit(_small()).sizes_
     again = Sizes.from_json(json.loads(json.dumps(dataclasses.asdict(sizes))))
     assert again == sizes
     x: Tensor = torch.zeros(3, 2, sizes.columns + sizes.sources)
-    assert RateNetwork(again)(x)[0].shape == (3, 2, 5)
+    assert RateNetwork(again)(x)[0].shape == (3, 2, 4)
