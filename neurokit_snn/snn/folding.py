@@ -71,6 +71,8 @@ def fold_norms(network: Network) -> Network:
     >>> len(folded.layers), bool((folded(x)[0] == net.eval()(x)[0]).all())
     (2, True)
     """
+    if not isinstance(network, Network):
+        raise ModelError(f"fold_norms: a {type(network).__name__}; give a snn.Network")
     return _folded(network, "layer ").eval()
 
 

@@ -15,6 +15,7 @@ from neurokit_snn.snn import (
     IF,
     LIF,
     AdaptiveLIF,
+    ATan,
     CurrentLIF,
     Delays,
     IntegerLIF,
@@ -130,12 +131,71 @@ def test_metadata_carry_step_reset_and_all_fields(tmp_path):
         (AdaptiveLIF(), "a threshold that adapts"),
         (IntegerLIF(levels=3), "reset 'soft', where NIR has hard; .*spikes of up to 3"),
         (Delays(3, 2, window=5), r"layer 0 \(Delays\): delays between two steps, which are rounded"),
+        (
+            Delays(3, 2, window=5, learned=False, tail=True),
+            r"layer 0 \(Delays\): a tail, 2 more steps of silence",
+        ),
+        (LIF(surrogate="sigmoid"), r"layer 0 \(LIF\): surrogate Sigmoid\(width=4.0\), for training$"),
+        (LIF(detach_reset=False), r"layer 0 \(LIF\): a reset that gradients go through, for training$"),
     ],
-    ids=["soft", "none", "adaptive", "integer", "delays"],
+    ids=["soft", "none", "adaptive", "integer", "delays", "tail", "surrogate", "detach"],
 )
 def test_what_nir_cannot_say_is_told(layer, told):
     with pytest.warns(NIRWarning, match=told):
         to_nir(Network(layer), (3,))
+
+
+def _stripped(graph: Any) -> Any:
+    """A graph as other tools write it: without the metadata of nodes."""
+    for node in graph.nodes.values():
+        node.metadata = {}
+    return graph
+
+
+def test_what_is_told_is_what_is_lost_on_the_way_through_another_tool():
+    fields = (
+        {},
+        {"surrogate": "triangle"},
+        {"surrogate": ATan(5.0)},
+        {"detach_reset": False},
+        {"reset": "soft"},
+        {"rest": 0.25},
+        {"threshold": 0.5},
+        {"decay_input": False},
+    )
+    for given in fields:
+        before = LIF(3.0, **given)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            graph = to_nir(Network(before), (2,), bin_width=1e-3)
+        after = from_nir(_stripped(graph), bin_width=1e-3).layers[0]
+        names = ("surrogate", "detach_reset", "reset", "rest", "threshold", "decay_input")
+        lost = [name for name in names if getattr(after, name) != getattr(before, name)]
+        assert bool(lost) == bool(told), (given, lost)
+
+
+def test_one_warning_names_all_layers():
+    network = Network(
+        nn.Linear(3, 3),
+        LIF(reset="soft", surrogate="triangle"),
+        Residual(Network(nn.Linear(3, 3), LIF(reset="soft"))),
+        Recurrent(IF(detach_reset=False), 3),
+    )
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        to_nir(network, (3,))
+    assert [str(one.message) for one in told] == [
+        "NIR does not say: layers 1, 2_body_1 (LIF): reset 'soft', where NIR has hard; "
+        "layer 1 (LIF): surrogate Triangle(width=1.0), for training; "
+        "layer 3 (IF): a reset that gradients go through, for training"
+    ]
+
+
+def test_an_export_leaves_the_network_as_it_was():
+    network = Network(nn.Linear(3, 2), nn.Dropout(), LIF())
+    network.layers[1].eval()
+    to_nir(network, (3,))
+    assert [module.training for module in network.modules()] == [True, True, True, False, True]
 
 
 def test_what_nir_can_say_is_not_told():
@@ -161,7 +221,7 @@ def test_delays(tmp_path, synapses, kernel_count):
     network = Network(
         Delays(6, 5, **fields), LIF(threshold=0.3), Delays(5, 4, tail=True, **fields), LIF(threshold=0.3)
     )
-    nir.write(tmp_path / "a.nir", to_nir(network, (6,), bin_width=1e-3))
+    nir.write(tmp_path / "a.nir", _quiet(network, (6,), bin_width=1e-3))
     graph = nir.read(tmp_path / "a.nir")
     waits = {float(node.delay[0]) for node in graph.nodes.values() if isinstance(node, nir.Delay)}
     assert max(waits) <= 6e-3
@@ -365,6 +425,24 @@ BAD = {
         "NIR node 'scale' is a Scale that is not supported",
     ),
     "no step": (lambda: _row(_lif()), None, "does not say how long a step is; give bin_width"),
+    "no length": (lambda: _row(_lif()), -1.0, "a step of -1 s; give a length above 0"),
+    "not a length": (lambda: _row(_lif()), float("nan"), "a step of nan s; give a length above 0"),
+    "weight": (
+        lambda: _row(nir.Linear(weight=np.array([[1.0, 2.0], [3.0, np.nan]]))),
+        1e-3,
+        r"NIR node 'linear': weight\[1, 1\] is nan; give finite numbers",
+    ),
+    "voltage": (
+        lambda: _row(_lif(v_leak=[0.0, np.inf])),
+        1e-3,
+        r"NIR node 'lif': v_leak\[1\] is inf; give finite numbers",
+    ),
+    "no input": (lambda: _row(_lif(r=[1.0, 0.0])), 1e-3, "NIR node 'lif': neuron 1 hears its input times 0;"),
+    "against": (
+        lambda: _row(_lif(r=[-1.0, 1.0])),
+        1e-3,
+        r"NIR node 'lif': neuron 0 hears its input times -0\.25",
+    ),
     "two steps": (lambda: to_nir(Network(LIF()), (2,)), 1e-3, "steps of 0.0001, 0.001 s"),
     "short": (
         lambda: _row(_lif(tau=5e-4)),
@@ -403,6 +481,15 @@ def test_layers_that_are_refused_by_name():
         to_nir(Network(nn.Linear(3, 2)), (4,))
     with pytest.raises(ModelError, match="layer 0: Conv2d: padding_mode is 'circular'"):
         to_nir(Network(nn.Conv2d(1, 1, 3, padding=1, padding_mode="circular")), (1, 8, 8))
+    broken = Network(nn.Linear(2, 2), LIF())
+    with torch.no_grad():
+        broken.layers[0].bias[1] = torch.nan
+    with pytest.raises(ModelError, match=r"layer 0: Linear: bias\[1\] is nan"):
+        to_nir(broken, (2,))
+    with pytest.raises(ModelError, match=r"to_nir: a LIF; give a snn\.Network"):
+        to_nir(LIF(), (2,))
+    with pytest.raises(ModelError, match=r"fold_norms: a Linear; give a snn\.Network"):
+        fold_norms(nn.Linear(2, 2))
     with pytest.raises(ConfigError, match="bin_width is 0"):
         to_nir(Network(LIF()), (2,), bin_width=0.0)
     with pytest.raises(ModelError, match=r"from_nir: a LIF; give a nir\.NIRGraph"):

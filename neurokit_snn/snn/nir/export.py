@@ -15,7 +15,7 @@ from neurokit_snn.errors import ConfigError, ModelError
 from neurokit_snn.snn.delays.layer import Delays
 from neurokit_snn.snn.dropout import SharedDropout
 from neurokit_snn.snn.folding import Shift
-from neurokit_snn.snn.network import NORMS, Network, Recurrent, Residual
+from neurokit_snn.snn.network import NORMS, Network, Recurrent, Residual, not_finite
 from neurokit_snn.snn.neuron import Neuron
 from neurokit_snn.snn.nir.neurons import losses, node_of
 
@@ -32,11 +32,13 @@ class NIRWarning(UserWarning):
 def to_nir(network: Network, input_shape: Sequence[int], *, bin_width: float = 1e-4) -> Any:
     """A network, as it is in evaluation mode, as a graph of NIR (Pedersen et al., Nature Communications 15:8122, 2024).
 
-    NIR lives in continuous time and says neither how long a step is nor how a neuron is reset; both stand in the ``metadata`` of
-    each node, with all other fields, and `from_nir` reads them. What other tools will do otherwise is told in one `NIRWarning`:
-    soft resets and none, thresholds that adapt, spikes above 1, delays that are rounded. Surrogates and detached resets stand
-    in the metadata too and change no spike. NIR has a spike where the membrane is above the threshold, ours have one at the
-    threshold as well: with weights that are round numbers that is another spike train.
+    NIR lives in continuous time and says neither how long a step is nor how a neuron is reset; both stand in the ``metadata``
+    of each node, with all other fields, and `from_nir` reads them. Other tools do not, and write graphs without: what is lost
+    on the way through one is told in one `NIRWarning` that names the layers. Of what the network does: soft resets and none,
+    thresholds that adapt, spikes above 1, delays between two steps, tails of trials. Of how it is trained: surrogates, and
+    resets that gradients go through, where they are not those of `LIF` by default. NIR has a spike where the membrane is
+    above the threshold, ours have one at the threshold as well: with weights that are round numbers that is another spike
+    train.
 
     Linear -> Affine or Linear, Conv1d, Conv2d, AvgPool2d, Flatten; LIF, ParametricLIF, AdaptiveLIF, IntegerLIF -> LIF, IF ->
     IF, CurrentLIF -> CubaLIF, LeakyIntegrator -> LI; Recurrent -> a cycle of neurons and Linear; Residual -> a Scale of ones
@@ -59,14 +61,14 @@ def to_nir(network: Network, input_shape: Sequence[int], *, bin_width: float = 1
     Raises
     ------
     ModelError
-        When there is a layer that NIR has no node for, naming it.
+        When there is a layer that NIR has no node for, or with a weight that is not finite, naming it.
     ConfigError
         When ``bin_width`` is no time.
 
     Warns
     -----
     NIRWarning
-        When another tool will do otherwise.
+        When something is lost on the way through another tool.
 
     Examples
     --------
@@ -78,13 +80,18 @@ def to_nir(network: Network, input_shape: Sequence[int], *, bin_width: float = 1
     (array([0.0004, 0.0004], dtype=float32), array([1., 1.], dtype=float32))
     """
     nir = require("nir", extra="torch")
+    if not isinstance(network, Network):
+        raise ModelError(f"to_nir: a {type(network).__name__}; give a snn.Network")
+    bad = not_finite(network)
+    if bad is not None:
+        raise bad
     if not (bin_width > 0 and np.isfinite(bin_width)):
         raise ConfigError(f"to_nir: bin_width is {bin_width}; give the seconds of a step")
     graph = _Graph(tuple(input_shape), bin_width)
     sources = graph.walk(network, "", ["input"])
     graph.add("output", nir.Output(output_type={"output": np.array(graph.shape)}), sources)
     if graph.told:
-        warnings.warn(f"NIR does not say: {'; '.join(graph.told)}", NIRWarning, stacklevel=2)
+        warnings.warn(f"NIR does not say: {graph.sentence()}", NIRWarning, stacklevel=2)
     about = {"dt": float(bin_width), "source": "neurokit_snn"}
     return nir.NIRGraph(nodes=graph.nodes, edges=graph.edges, metadata=about)
 
@@ -98,7 +105,18 @@ class _Graph:
         self.shape, self.dt = shape, dt
         self.nodes: dict[str, Any] = {"input": nir.Input(input_type={"input": np.array(shape)})}
         self.edges: list[tuple[str, str]] = []
-        self.told: list[str] = []
+        self.told: dict[tuple[str, str], list[str]] = {}  # (kind of layer, what is lost) -> layers
+
+    def tell(self, path: str, layer: nn.Module, loss: str) -> None:
+        """Note what NIR does not say of a layer."""
+        self.told.setdefault((type(layer).__name__, loss), []).append(path)
+
+    def sentence(self) -> str:
+        """All that was told, layers of which the same is to be said together."""
+        return "; ".join(
+            f"layer{'s' if len(paths) > 1 else ''} {', '.join(paths)} ({kind}): {loss}"
+            for (kind, loss), paths in self.told.items()
+        )
 
     def add(self, name: str, node: Any, sources: list[str]) -> list[str]:
         """Add a node that takes the sum of some others; itself is what the next one takes."""
@@ -131,13 +149,10 @@ class _Graph:
             raise ModelError(
                 f"layer {path} is a {type(layer).__name__}, and NIR has none; export fold_norms(network)"
             )
-        with torch.no_grad():
-            try:
-                made = layer.eval()(torch.zeros(1, *self.shape, dtype=_dtype(layer)))
-            except RuntimeError as error:
-                raise ModelError(
-                    f"layer {path}: {type(layer).__name__}: {error}; check input_shape"
-                ) from error
+        try:
+            made = _tried(layer, self.shape)
+        except RuntimeError as error:
+            raise ModelError(f"layer {path}: {type(layer).__name__}: {error}; check input_shape") from error
         node = _stateless(layer, self.shape, path)
         self.shape = tuple(made.shape[1:])
         reckoned = node.output_type["output"]
@@ -149,7 +164,8 @@ class _Graph:
         return self.add(f"{type(node).__name__.lower()}_{path}", node, sources)
 
     def _neuron(self, neuron: Neuron, path: str) -> Any:
-        self.told += [f"layer {path} ({type(neuron).__name__}): {loss}" for loss in losses(neuron)]
+        for loss in losses(neuron):
+            self.tell(path, neuron, loss)
         try:
             return node_of(neuron, self.shape, dt=self.dt)
         except (ModelError, RuntimeError) as error:
@@ -193,7 +209,9 @@ class _Graph:
         found = layer.delays
         delays = torch.where(torch.isnan(found), -1.0, found).round().long()
         if bool((found != found.round())[~torch.isnan(found)].any()):
-            self.told.append(f"layer {path} (Delays): delays between two steps, which are rounded")
+            self.tell(path, layer, "delays between two steps, which are rounded")
+        if layer.tail:
+            self.tell(path, layer, f"a tail, {layer.window // 2} more steps of silence after a trial's end")
         weight = layer.weight.detach()
         if layer.source is not None:
             every = weight.new_zeros(found.shape)
@@ -220,13 +238,21 @@ class _Graph:
         )
 
 
+@torch.no_grad()
+def _tried(layer: nn.Module, shape: tuple[int, ...]) -> Tensor:
+    """What a layer of torch makes of zeros in evaluation mode."""
+    like = next(layer.parameters(), torch.zeros(()))
+    training = layer.training
+    try:
+        made: Tensor = layer.eval()(torch.zeros(1, *shape, dtype=like.dtype, device=like.device))
+    finally:
+        layer.train(training)
+    return made
+
+
 def _forks(network: Network) -> bool:
     first = next((layer for layer in network.layers if not isinstance(layer, NOTHING)), None)
     return isinstance(first, Residual) or (isinstance(first, Network) and _forks(first))
-
-
-def _dtype(layer: nn.Module) -> torch.dtype:
-    return next((weight.dtype for weight in layer.parameters()), torch.float32)
 
 
 def _array(values: Tensor) -> np.ndarray:

@@ -20,6 +20,20 @@ from neurokit_snn.snn.nir.wiring import DelayBranches, Wiring
 
 __all__ = ["from_nir"]
 
+ARRAYS = (
+    "weight",
+    "bias",
+    "scale",
+    "tau",
+    "tau_mem",
+    "tau_syn",
+    "r",
+    "w_in",
+    "v_leak",
+    "v_threshold",
+    "v_reset",
+)
+"""Numbers of nodes; delays are looked at where they become steps."""
 NEURONS = ("LIF", "IF", "CubaLIF", "LI")
 LAYERS = (
     "Affine",
@@ -38,8 +52,9 @@ LAYERS = (
 def from_nir(graph: Any, *, bin_width: float | None = None) -> Network:
     """The network of a graph of NIR, from `to_nir` or another tool.
 
-    What `to_nir` wrote comes back with the same spikes: steps, resets, thresholds, surrogates and all other fields stand in the
-    metadata. Without metadata neurons have a hard reset, as NIR defines them, and one step is one step of Euler's method.
+    What `to_nir` wrote comes back with the same spikes: steps, resets, thresholds, surrogates and all other fields stand in
+    the metadata. Time constants are learned further in a ParametricLIF alone. Without metadata neurons have a hard reset, as
+    NIR defines them, and one step is one step of Euler's method.
 
     Parameters
     ----------
@@ -57,8 +72,8 @@ def from_nir(graph: Any, *, bin_width: float | None = None) -> Network:
     Raises
     ------
     ModelError
-        When a node is of a kind that is not supported, the graph has another form, a time constant is shorter than a step, or
-        nothing says how long a step is: naming node and value.
+        When a node is of a kind that is not supported or has a number that is not finite, the graph has another form, a time
+        constant is shorter than a step, or nothing says how long a step is: naming node and value.
 
     Warns
     -----
@@ -96,7 +111,11 @@ def _step(graph: Any, dt: float | None) -> float:
         raise ModelError(
             "from_nir: the graph does not say how long a step is; give bin_width in seconds (many tools take 1e-4 for granted)"
         )
-    if max(told) - min(told) > SAME * max(told) or min(told) <= 0:
+    if not all(0 < one < np.inf for one in told):
+        raise ModelError(
+            f"from_nir: a step of {', '.join(f'{one:g}' for one in told)} s; give a length above 0"
+        )
+    if max(told) - min(told) > SAME * max(told):
         raise ModelError(
             f"from_nir: steps of {', '.join(f'{one:g}' for one in sorted(told))} s; there must be one"
         )
@@ -116,6 +135,8 @@ class _Reader:
                 raise ModelError(
                     f"NIR node {name!r} is a {kind}, which is not supported; supported are {known}"
                 )
+            for part in node.weights if isinstance(node, DelayBranches) else [node]:
+                _refuse_not_finite(name, part)
 
     def chain(self, after: str, until: str) -> list[nn.Module]:
         """The layers between two nodes, neither included."""
@@ -203,6 +224,20 @@ class _Reader:
                 f"of whole steps of {self.dt:g} s"
             )
         return whole.astype(np.int64)
+
+
+def _refuse_not_finite(name: str, node: Any) -> None:
+    """Refuse a node that has a NaN or an infinity among its numbers."""
+    for field in ARRAYS:
+        values = getattr(node, field, None)
+        if values is None:
+            continue
+        bad = np.argwhere(~np.isfinite(np.asarray(values, np.float64)))
+        if len(bad):
+            where = tuple(int(k) for k in bad[0])
+            raise ModelError(
+                f"NIR node {name!r}: {field}{list(where)} is {np.asarray(values)[where]}; give finite numbers"
+            )
 
 
 def _linear(node: Any, name: str) -> nn.Linear:

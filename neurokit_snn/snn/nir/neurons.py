@@ -39,6 +39,8 @@ KINDS: dict[str, type[Neuron]] = {
     for kind in (IF, LIF, ParametricLIF, AdaptiveLIF, CurrentLIF, IntegerLIF, LeakyIntegrator)
 }
 SURROGATES = {kind.__name__: name for name, kind in NAMED.items()}
+USUAL = LIF()
+"""What a neuron without metadata is trained as."""
 SAME = 1e-6
 """Relative difference below which an array of 32 bits and a number of the metadata are the same."""
 
@@ -89,14 +91,23 @@ def node_of(neuron: Neuron, shape: Sequence[int], *, dt: float) -> Any:
 
 
 def losses(neuron: Neuron) -> list[str]:
-    """What of a neuron another tool will do otherwise, for it stands in the metadata alone."""
-    found = []
-    if neuron.reset != "hard" and not isinstance(neuron, LeakyIntegrator):
+    """What stands in the metadata of a neuron alone: other tools do otherwise, and a graph that they wrote comes back without.
+
+    Fields of training are among it where they are not what `neuron_of` takes for granted.
+    """
+    found: list[str] = []
+    if isinstance(neuron, LeakyIntegrator):
+        return found
+    if neuron.reset != "hard":
         found.append(f"reset {neuron.reset!r}, where NIR has hard")
     if isinstance(neuron, AdaptiveLIF):
         found.append("a threshold that adapts")
     if isinstance(neuron, IntegerLIF):
         found.append(f"spikes of up to {neuron.levels}")
+    if not isinstance(neuron, IntegerLIF) and neuron.surrogate != USUAL.surrogate:
+        found.append(f"surrogate {neuron.surrogate}, for training")
+    if neuron.reset != "none" and neuron.detach_reset != USUAL.detach_reset:
+        found.append("a reset that gradients go through, for training")
     return found
 
 
@@ -150,8 +161,8 @@ def neuron_of(node: Any, *, dt: float, name: str) -> tuple[Neuron, list[str]]:
     Raises
     ------
     ModelError
-        When a time constant is shorter than a step, neurons of one node have different resets, or a readout has a leak voltage
-        or a factor, naming the node and the value.
+        When a time constant is shorter than a step, a factor of the input is not above 0, neurons of one node have different
+        resets, or a readout has a leak voltage or a factor, naming the node and the value.
     """
     kind = type(node).__name__
     about = {key: _plain(value) for key, value in node.metadata.items()}
@@ -206,6 +217,7 @@ def _times(
     """Time constants in steps and decay_input; and a factor of the input where it is neither 1 nor 1 / tau."""
     if kind == "IF":
         gain = np.asarray(node.r, np.float64) * dt
+        _refuse_factor(gain, name)
         return {}, None if np.allclose(gain, 1.0, rtol=SAME) else gain
     slow = kind == "CubaLIF"
     tau = np.asarray(node.tau_mem if slow else node.tau, np.float64) / dt
@@ -219,12 +231,21 @@ def _times(
         short = np.ravel(np.asarray(value))
         if not np.all(short >= 1.0 - SAME):
             raise ModelError(
-                f"NIR node {name!r}: {key} is {short.min() * dt:g} s and a step lasts {dt:g} s; give a shorter one"
+                f"NIR node {name!r}: {key} is {short.min() * dt:g} s and a step lasts {dt:g} s; give a shorter step"
             )
         fields[key] = np.maximum(value, 1.0)
+    _refuse_factor(gain, name)
     decayed, whole = np.allclose(gain * tau, 1.0, rtol=10 * SAME), np.allclose(gain, 1.0, rtol=10 * SAME)
     fields["decay_input"] = bool(decayed and (not whole or about.get("decay_input", False)))
     return fields, None if decayed or whole else gain
+
+
+def _refuse_factor(gain: np.ndarray, name: str) -> None:
+    if not np.all(gain > 0):
+        where = int(np.flatnonzero(~(np.ravel(gain) > 0))[0])
+        raise ModelError(
+            f"NIR node {name!r}: neuron {where} hears its input times {np.ravel(gain)[where]:g}; give an r (and w_in) above 0"
+        )
 
 
 def _made(chosen: str, fields: dict[str, Any], leak: Any) -> Neuron:
