@@ -151,17 +151,17 @@ def modality_of(data: xr.Dataset, name: str, who: str) -> Modality:
     """
     values, valid, found = samples_of(data, name, who)
     if not valid.any():
-        raise ModelError(f"{who}: {found.name} is missing in every bin; leave it out of covariates")
+        raise ModelError(f"{who}: {found.name} is missing in every bin; leave it out")
     kept = values[valid]
     if found.kind == "categorical":
         categories = tuple(np.unique(kept).tolist())  # numbers of a behaviour, labels of a trial column
         if len(categories) < 2:
-            raise ModelError(f"{who}: {found.name} is always {categories[0]!r}; leave it out of covariates")
+            raise ModelError(f"{who}: {found.name} is always {categories[0]!r}; leave it out")
         return dataclasses.replace(found, categories=categories)
     flat = kept.reshape(kept.shape[0], -1)
     if found.kind == "circular":
         if np.ptp(flat) == 0:
-            raise ModelError(f"{who}: {found.name} is always {flat[0, 0]:.6g}; leave it out of covariates")
+            raise ModelError(f"{who}: {found.name} is always {flat[0, 0]:.6g}; leave it out")
         return found
     centre, spread = flat.mean(0), flat.std(0)
     if found.name.startswith("stimulus_"):  # pixels share one scale: a border that never changes has none
@@ -169,7 +169,7 @@ def modality_of(data: xr.Dataset, name: str, who: str) -> Modality:
     silent = np.flatnonzero(~(spread**2 > SILENT * (1.0 + centre**2)))
     if silent.size:
         raise ModelError(
-            f"{who}: {found.name} is constant ({centre[silent[0]]:.6g}) along axis {silent[0]}; leave it out of covariates"
+            f"{who}: {found.name} is constant ({centre[silent[0]]:.6g}) along axis {silent[0]}; leave it out"
         )
     return dataclasses.replace(found, centre=centre, scale=spread)
 
