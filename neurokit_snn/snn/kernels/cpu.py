@@ -15,8 +15,9 @@ from neurokit_snn.snn.kernels.threads import over_stretches
 
 __all__ = ["backward", "forward"]
 
-LEAST = 1 << 17
-"""Elements of ``(time, cell)`` from which a second thread is worth its start."""
+LEAST = 1 << 20
+"""Elements of ``(time, cell)`` from which a second thread is worth its start: behind a product of matrices the threads of torch
+still wait in a loop for the next one, and take the core that ours would have."""
 NONE: dict[torch.dtype, np.ndarray] = {torch.float32: np.empty(0, np.float32), torch.float64: np.empty(0)}
 NO_STEPS = {dtype: none.reshape(0, 0) for dtype, none in NONE.items()}
 NO_MASK = np.empty((0, 0), bool)
