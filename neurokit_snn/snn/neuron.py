@@ -80,7 +80,7 @@ class Neuron(Stateful):
     Notes
     -----
     A threshold or a time constant that is a tensor has the shape of the last dimensions of the input, ``(feature,)`` for one of
-    each neuron; an ``nn.Parameter`` is learned, and its range is looked at in every call.
+    each neuron; an ``nn.Parameter`` is learned. Ranges are looked at in every call, but not inside a compiled graph.
     """
 
     levels: int = 1

@@ -486,6 +486,16 @@ class TestDelays:
         x = numbers(STEPS, BATCH, INPUTS)
         assert_equal(gradients(SLTT(), network, x), gradients(BPTT(), network, x), rtol=1e-4, atol=1e-7)
 
+    @pytest.mark.parametrize("rule", [SLTT(), OTTT(), TruncatedBPTT(window=4)], ids=str)
+    def test_tails_are_refused(self, rule: Rule) -> None:
+        """Each piece would have a tail of its own."""
+        network = seeded(lambda: Network(Delays(INPUTS, 6, window=3, tail=True), LIF(1.0), nn.Linear(6, 3)))
+        with pytest.raises(
+            ModelError, match=r"gives \d steps for the \d from step 0 on, as delays with a tail do"
+        ):
+            rule.loss(network, numbers(STEPS, BATCH, INPUTS), squares)
+        assert BPTT().loss(network, numbers(STEPS, BATCH, INPUTS), squares)[1].shape[0] == STEPS + 1
+
     @pytest.mark.parametrize("window", [2, 6])
     def test_truncated(self, window: int) -> None:
         network = seeded(lambda: Network(nn.Linear(INPUTS, 6), LIF(), Delays(6, 3, window=3), LIF()))

@@ -43,7 +43,7 @@ class Classifier(Trainer):
     final_fraction
         Share of the learning rate that a cosine comes down to in the last epoch; 1 for a constant one.
     weight_decay
-        Of the weights of layers that multiply.
+        Of the weights of Linear layers and convolutions; those of `Delays` do not decay.
     clip
         Largest norm of the whole gradient.
     patience

@@ -265,6 +265,11 @@ def in_pieces(
         part = part.detach().requires_grad_(by_input)
         with torch.set_grad_enabled(learning and learned):
             outputs, state = _ran(network, part, detached(state), valid, start)
+            if len(outputs) != len(part):
+                raise ModelError(
+                    f"the network gives {len(outputs)} steps for the {len(part)} from step {start} on, as delays with a tail "
+                    "do, and a rule that learns in pieces cannot put them in their places; use BPTT(), or tail=False"
+                )
             value = _asked(objective, outputs, start)
             found: Sequence[Tensor | None] = ()
             if value.requires_grad:
