@@ -52,6 +52,9 @@ class DelayConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be simulated, naming the field."""
+        for field in ("units", "sources", "seed"):
+            if not isinstance(getattr(self, field), int | np.integer):
+                raise ConfigError(f"DelayConfig.{field} is {getattr(self, field)}; give a whole number")
         for field in ("units", "weight", "base", "cap", "step"):
             if not getattr(self, field) > 0:
                 raise ConfigError(f"DelayConfig.{field} is {getattr(self, field)}; give a number above 0")

@@ -384,7 +384,12 @@ def test_training_stops_where_validation_no_longer_improves() -> None:
 
 def test_rules_learn_by_other_gradients() -> None:
     data = _small()
-    options = QUICK | {"tau": 0.3, "tau_readout": 0.3, "steps": 10, "batch_size": 100}  # all stretches in each step
+    options = QUICK | {
+        "tau": 0.3,
+        "tau_readout": 0.3,
+        "steps": 10,
+        "batch_size": 100,
+    }  # all stretches in each step
     fits = {
         rule: SpikingEncoder(rule=rule, coupling=True, **options).fit(data)
         for rule in ("BPTT", "SLTT", SLTT(steps=3))
@@ -485,6 +490,11 @@ def test_compared_with_a_glm() -> None:
         ({"rule": "RTRL"}, ModelError, "rule is 'RTRL'; choose BPTT, SLTT, OTTT"),
         ({"rule": "SLTT", "delays": 0.3, "coupling": True}, ModelError, "SLTT.*Synapses|Synapses.*SLTT"),
         ({"hidden": (0,)}, ModelError, r"hidden is \(0,\); give the neurons of each layer"),
+        (
+            {"covariates": ()},
+            ModelError,
+            "the network has nothing to read: no covariates, and coupling is False",
+        ),
         ({"hidden": 8}, ModelError, "hidden is 8; give the neurons of each layer"),
         ({"neuron": "HH"}, ConfigError, "neuron is 'HH'; choose one of IF, LIF"),
         ({"neuron_fields": {"levels": 3}}, ConfigError, "neuron_fields: LIF takes no such field"),
@@ -507,7 +517,7 @@ def test_nothing_observed_is_said() -> None:
     data = _small()
     data["mask"] = xr.zeros_like(data["mask"])
     with pytest.raises(ModelError, match="no bin to learn from"):
-        SpikingEncoder(covariates=(), **QUICK).fit(data)
+        SpikingEncoder(covariates=(), past=0.3, **QUICK | {"hidden": ()}).fit(data)
 
 
 def test_sizes_come_back_from_json() -> None:

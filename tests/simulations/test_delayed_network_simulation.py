@@ -121,6 +121,7 @@ def test_the_command_writes_what_it_was_asked_for(tmp_path: Path, capsys: pytest
     ("changed", "words"),
     [
         ({"units": 0}, r"DelayConfig\.units is 0; give a number above 0"),
+        ({"units": 2.5}, r"DelayConfig\.units is 2\.5; give a whole number"),
         ({"sources": 12}, r"DelayConfig\.sources is 12, and a cell has 11 others"),
         ({"shortest": 0.001}, r"DelayConfig\.shortest is 0\.001 s"),
         ({"longest": 0.001}, r"longest 0\.001 s"),

@@ -88,7 +88,7 @@ class SpikingEncoder(AbstractModel):
         gives a `neurokit_snn.snn.Network`. Such a model is not saved: no file can hold the callable.
     memory
         Seconds for which the network runs before a bin that it predicts, at least; at most twice that, for a stretch of as many
-        bins is predicted at once. None for the past, or the longest delay and five time constants.
+        bins is predicted at once. None for the past, or the longest delay and five of the slowest time constant.
     observation
         ``"poisson"`` counts, or ``"bernoulli"``: bins of at most one spike, of probability ``1 - exp(-expected)``.
     rule

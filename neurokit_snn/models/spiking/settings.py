@@ -208,13 +208,18 @@ def sizes_of(
     Raises
     ------
     ModelError
-        When a width is below 1, or a time is out of range.
+        When a width is below 1, a time is out of range, or hidden neurons would have no input.
     """
     asked = parameters["hidden"]
     hidden = tuple(asked) if isinstance(asked, Iterable) else (None,)
     if not all(isinstance(n, int) and n >= 1 for n in hidden):
         raise ModelError(
             f"{who}: hidden is {asked!r}; give the neurons of each layer, whole numbers of 1 or more"
+        )
+    if (hidden or parameters["network"] is not None) and not (columns or (coupling and sources)):
+        raise ModelError(
+            f"{who}: the network has nothing to read: no covariates, and coupling is False; name covariates, couple the units, "
+            "or give hidden=()"
         )
     return Sizes(
         columns=columns,
