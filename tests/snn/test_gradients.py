@@ -7,6 +7,7 @@ the backward pass is that of the kernel. A detached reset is held at what it too
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import itertools
 from collections.abc import Iterator
@@ -54,9 +55,13 @@ LAYERS = [
 ]
 
 
+@functools.cache
+def drawn(shape: tuple[int, ...], seed: int) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
 def numbers(*shape: int, seed: int, low: float = -1.0, high: float = 1.0) -> Tensor:
-    g = torch.Generator().manual_seed(seed)
-    return low + (high - low) * torch.rand(*shape, generator=g, dtype=torch.float64)
+    return low + (high - low) * drawn(shape, seed)
 
 
 def built(name: str, reset: str, recurrent: bool, shape: str, detach: bool, *, fused: bool) -> Stateful:
