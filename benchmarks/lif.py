@@ -4,9 +4,9 @@ python -m benchmarks.lif [--quick]
 
 The same weights, inputs, time constant, hard reset that gradients do not go through, and arc tangent on all sides, each in the
 form that its own guide shows: SpikingJelly takes the sequence whole (its torch code on the CPU), snnTorch runs Linear and LIF
-step by step. A step is forward and backward, in float32; ten of them in a row are timed. Before anything is timed all sides run in
-float64, where pre-activations are equal up to rounding, and must give the same spikes and gradients: a case whose sides differ ends
-the benchmark.
+step by step. A step is forward and backward, in float32; ten of them in a row are timed. Before anything is timed all sides run
+in float64, where pre-activations are equal up to rounding, and must give the same spikes and the same gradients: a case whose
+sides differ ends the benchmark.
 
 A product of matrices costs the same on all sides; what it alone takes stands in each line, since no layer of neurons can be
 faster than nothing.

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neurokit_snn.snn.kernels import loops, reverse
+from neurokit_snn.snn.kernels import loops, plain, reverse
 from neurokit_snn.snn.kernels.cell import RESETS, NotFinite, Parts, Scan
 from neurokit_snn.snn.kernels.threads import over_stretches
 
@@ -35,11 +35,21 @@ def forward(
     """
     h, s = torch.empty_like(x), torch.empty_like(x)
     after = [torch.empty_like(x[0]) if used else None for used in how.used]
-    none = NONE[x.dtype]
-    given = (_steps(x), *(_cells(part, none) for part in state), table.detach().numpy(), _mask(mask))
-    flags = (RESETS[how.reset], how.levels, how.current, how.adapts)
-    made = (_steps(h), _steps(s), *(_cells(part, none) for part in after))
-    sound = _over_cells(lambda low, high: loops.forward(*given, *flags, *made, low, high), *given[0].shape)
+    none, numbers, reset = NONE[x.dtype], table.detach().numpy(), RESETS[how.reset]
+    steps, last = _steps(x), [_cells(part, none) for part in after]
+    made = _steps(h), _steps(s)
+    if _is_plain(table, mask, how):
+        start = _cells(state[0], none)
+        sound = _over_cells(
+            lambda low, high: plain.forward(steps, start, numbers, reset, *made, last[0], low, high),
+            *steps.shape,
+        )
+    else:
+        given = (steps, *(_cells(part, none) for part in state), numbers, _mask(mask))
+        flags = (reset, how.levels, how.current, how.adapts)
+        sound = _over_cells(
+            lambda low, high: loops.forward(*given, *flags, *made, *last, low, high), *steps.shape
+        )
     if not all(sound):
         raise NotFinite("scan: a membrane is not finite; look at the inputs, the state and the parameters")
     return s, h, after
@@ -63,7 +73,15 @@ def backward(
     learned = x is not None
     gx = torch.empty_like(h)
     first = [torch.empty_like(h[0]) if used else None for used in how.used]
-    none, no_steps = NONE[h.dtype], NO_STEPS[h.dtype]
+    none, no_steps, surrogate = NONE[h.dtype], NO_STEPS[h.dtype], how.surrogate
+    if gh is None and not learned and _is_plain(table, mask, how):
+        spikes = _steps(torch.zeros_like(h) if gs is None else gs.contiguous())
+        end = _cells(None if last[0] is None else last[0].contiguous(), none)
+        told = spikes, end, _steps(h), _steps(s), table.detach().numpy()
+        kind = RESETS[how.reset], how.detach, surrogate.code, surrogate.width
+        out = _steps(gx), _cells(first[0], none)
+        _over_cells(lambda low, high: plain.backward(*told, *kind, *out, low, high), *told[2].shape)
+        return gx, first, None
     given = (
         _steps(torch.zeros_like(h) if gs is None else gs.contiguous()),
         no_steps if gh is None else _steps(gh.contiguous()),
@@ -75,7 +93,6 @@ def backward(
         table.detach().numpy(),
         _mask(mask),
     )
-    surrogate = how.surrogate
     flags = (
         RESETS[how.reset],
         how.levels,
@@ -95,6 +112,11 @@ def backward(
     # numpy sums in one order, whatever the number of threads.
     of_table = of_cells.reshape(table.shape[0], -1, table.shape[1]).sum(1)
     return gx, first, torch.from_numpy(of_table)
+
+
+def _is_plain(table: Tensor, mask: Tensor | None, how: Scan) -> bool:
+    """Whether a membrane is all there is, with the same parameters in all cells."""
+    return table.shape[1] == 1 and mask is None and how.levels == 1 and not (how.current or how.adapts)
 
 
 def _steps(tensor: Tensor) -> np.ndarray:

@@ -7,7 +7,7 @@ cells, next to each other, make a group. What a scan does not use is empty.
 Cells do not touch each other: the caller hands out ranges ``[low, high)`` of them to threads, and the GIL is released. A range is
 taken in stretches whose states stay in the cache; the loops over the cells of a stretch are the inner ones, and each writes one
 array, of which the compiler makes vector instructions. Stretches begin at multiples of `STRETCH`, so that no bit depends on
-the number of threads.
+the number of threads. `plain` is both ways in one pass, for neurons that have a membrane and nothing else.
 """
 
 from __future__ import annotations

@@ -24,11 +24,11 @@ from neurokit_snn.snn.kernels.loops import (
     valid_cells,
 )
 
-__all__ = ["backward"]
+__all__ = ["backward", "slope_of"]
 
 
 @fast
-def _slope(u: Array, code: int, width: float) -> None:
+def slope_of(u: Array, code: int, width: float) -> None:
     """Put the surrogate's derivative in place of ``u``."""
     n = u.size
     w = u.dtype.type(width)
@@ -86,7 +86,7 @@ def _through_spike(
     if levels == 1:
         for k in range(n):
             slope[k] = h[k] - limit[k]
-        _slope(slope, code, width)
+        slope_of(slope, code, width)
     else:
         for k in range(n):
             z = h[k] / limit[k]
