@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -64,7 +64,7 @@ def numbers(*shape: int, seed: int, low: float = -1.0, high: float = 1.0) -> Ten
     return low + (high - low) * drawn(shape, seed)
 
 
-def built(name: str, reset: str, recurrent: bool, shape: str, detach: bool, *, fused: bool) -> Stateful:
+def built(name: str, reset: str, recurrent: bool, *, fused: bool) -> Stateful:
     """A layer of which everything that can be learned is."""
     learned = {
         field: nn.Parameter(numbers(F, seed=k, low=low, high=high))
@@ -82,13 +82,9 @@ def built(name: str, reset: str, recurrent: bool, shape: str, detach: bool, *, f
     fields: dict[str, Any] = {field: learned[field] for field in wanted}
     if name == "ParametricLIF":
         fields |= {"features": F}
-    # Wide enough that a difference of neighbours sees the slope.
-    slope = FastSigmoid(2.0) if shape == "fast_sigmoid" else surrogate(shape)
     neuron = KINDS[name](
         reset=reset,
         rest=0.1 if reset == "hard" else 0.0,
-        detach_reset=detach,
-        surrogate=slope,
         fused=fused,
         **fields,
     )
@@ -177,29 +173,38 @@ def smooth_levels(ctx: Any, z: Tensor, levels: int) -> Tensor:
     return z.clamp(0, levels)
 
 
+def assert_equal(ours: Sequence[Tensor], theirs: Sequence[Tensor], told: str) -> None:
+    """All gradients in one go; they are of one size."""
+    one, two = (torch.cat([part.flatten() for part in parts]) for parts in (ours, theirs))
+    np.testing.assert_allclose(one, two, rtol=1e-9, atol=1e-9, err_msg=told)
+
+
 @pytest.mark.parametrize(("name", "reset", "recurrent"), LAYERS)
 def test_fused_is_plain_torch_is_finite_differences(name, reset, recurrent, monkeypatch):
+    layers = [built(name, reset, recurrent, fused=fused) for fused in (True, False)]
+    leaves = [leaves_of(layer) for layer in layers]
+    ways = [numbers(*leaf.shape, seed=50 + k) for k, leaf in enumerate(leaves[0])]
+
+    def both():
+        losses = [loss_of(*pair) for pair in zip(layers, leaves, strict=True)]
+        np.testing.assert_allclose(*(loss.detach() for loss in losses), rtol=1e-12, atol=1e-12)
+        return [torch.autograd.grad(one, own) for one, own in zip(losses, leaves, strict=True)]
+
     for shape, detach in itertools.product(NAMED, (False, True)):
         told = f"surrogate {shape}, detach_reset {detach}"
-        layers = [built(name, reset, recurrent, shape, detach, fused=fused) for fused in (True, False)]
-        leaves = [leaves_of(layer) for layer in layers]
-
-        def both(layers=layers, leaves=leaves):
-            losses = [loss_of(*pair) for pair in zip(layers, leaves, strict=True)]
-            torch.testing.assert_close(*losses, rtol=1e-12, atol=1e-12)
-            return [torch.autograd.grad(one, own) for one, own in zip(losses, leaves, strict=True)]
-
-        for one, two in zip(*both(), strict=True):  # with spikes
-            torch.testing.assert_close(one, two, rtol=1e-9, atol=1e-9, msg=told)
+        for layer in layers:
+            neuron = layer.neuron if recurrent else layer
+            # Wide enough that a difference of neighbours sees the slope.
+            neuron.surrogate = FastSigmoid(2.0) if shape == "fast_sigmoid" else surrogate(shape)
+            neuron.detach_reset = detach
+        assert_equal(*both(), told)  # with spikes
         with monkeypatch.context() as patch:
             smooth = Smooth()
             patch.setattr(cpu, "forward", smooth)
             patch.setattr(reference._Spike, "forward", staticmethod(smooth_step))
             patch.setattr(reference._Round, "forward", staticmethod(smooth_levels))
             ours, theirs = both()
-            for one, two in zip(ours, theirs, strict=True):
-                torch.testing.assert_close(one, two, rtol=1e-9, atol=1e-9, msg=told)
-            ways = [numbers(*leaf.shape, seed=50 + k) for k, leaf in enumerate(leaves[0])]
+            assert_equal(ours, theirs, told)
             slope = difference(layers[0], leaves[0], ways, smooth, detach)
             found = sum(float((way * grad).sum()) for way, grad in zip(ways, ours, strict=True))
             assert found == pytest.approx(slope, rel=1e-5, abs=1e-6), told
