@@ -170,6 +170,12 @@ class Neuron(Stateful):
                 f"{type(self).__name__}: {name} has shape {tuple(part.shape)}; the input's last dimensions are {tuple(shape)}"
             ) from error
 
+    def extra_repr(self) -> str:
+        """Fields, as a network prints them; of a field that is a tensor its shape."""
+        shown = {name: getattr(self, name) for name in (*self._ranges, "decay_input", "reset", "detach_reset", "surrogate")
+                 if hasattr(self, name)}  # fmt: skip
+        return ", ".join(f"{name}={_shown(value)}" for name, value in shown.items())
+
     # ---- what is wrong ---------------------------------------------------------------------------------------------
 
     def _check(self, x: Tensor, state: State | None, mask: Tensor | None) -> None:
@@ -269,3 +275,10 @@ class Neuron(Stateful):
 
 def _mask_like(x: Tensor, mask: Tensor) -> Tensor:
     return mask.reshape(*mask.shape, *[1] * (x.ndim - mask.ndim)).expand(x.shape)
+
+
+def _shown(value: object) -> str:
+    """A field, for people."""
+    if isinstance(value, Tensor):
+        return f"{value.item():g}" if value.numel() == 1 else f"tensor of {tuple(value.shape)}"
+    return f"{value:g}" if isinstance(value, float) else repr(value)

@@ -8,16 +8,14 @@ the backward pass is that of the kernel. A detached reset is held at what it too
 from __future__ import annotations
 
 import functools
-import importlib.util
 import itertools
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from scan_cases import smooth_run
 from torch import Tensor, nn
 
 from neurokit_snn.snn import (
@@ -35,15 +33,6 @@ from neurokit_snn.snn import (
 from neurokit_snn.snn.kernels import cpu, reference
 from neurokit_snn.snn.surrogate import NAMED, FastSigmoid, surrogate
 
-
-def _load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("scan_cases", Path(__file__).with_name("scan_cases.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-smooth_run = _load().smooth_run
 T, B, F = 3, 1, 3
 STEP = 1e-6
 KINDS = {kind.__name__: kind for kind in (IF, LIF, ParametricLIF, AdaptiveLIF, CurrentLIF, IntegerLIF)}

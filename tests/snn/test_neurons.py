@@ -438,3 +438,10 @@ def test_numbers_of_a_layer_are_read_at_every_call():
     neuron.threshold = 0.1
     assert neuron(x)[0].sum() > before
     np.testing.assert_array_equal(neuron(x)[0], LIF(threshold=0.1)(x)[0])
+
+
+def test_a_printed_layer_tells_its_fields():
+    layer = AdaptiveLIF(5.0, threshold=torch.ones(4), reset="soft")
+    assert repr(layer).startswith("AdaptiveLIF(threshold=tensor of (4,), tau=5, tau_adaptation=")
+    assert "reset='soft', detach_reset=True, surrogate=ATan(width=2.0)" in repr(layer)
+    assert "tau" not in repr(IF())

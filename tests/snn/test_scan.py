@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import os
 import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scan_cases import CASES, KINDS, PARAMETERS, C, Case, T, assert_same, how_of, smooth_run
 
 from neurokit_snn.errors import ModelError
 from neurokit_snn.snn.kernels import cpu, loops
@@ -25,19 +23,6 @@ from neurokit_snn.snn.kernels.cell import Cell, NotFinite, Scan
 from neurokit_snn.snn.kernels.scan import scan
 from neurokit_snn.snn.stateful import State
 from neurokit_snn.snn.surrogate import NAMED, Surrogate
-
-
-def _load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("scan_cases", Path(__file__).with_name("scan_cases.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-cases = _load()
-Case, assert_same, how_of, smooth_run = cases.Case, cases.assert_same, cases.how_of, cases.smooth_run
-CASES, KINDS, PARAMETERS, T, C = cases.CASES, cases.KINDS, cases.PARAMETERS, cases.T, cases.C
-
 
 # ---- fused = reference ---------------------------------------------------------------------------------------------
 

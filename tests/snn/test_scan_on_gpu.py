@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
-from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
+from scan_cases import CASES, Case, assert_same, how_of
 
 from neurokit_snn.snn.kernels import cpu
 from neurokit_snn.snn.kernels import scan as scan_module
@@ -16,17 +14,6 @@ from neurokit_snn.snn.kernels.cell import Cell, NotFinite
 from neurokit_snn.snn.kernels.scan import scan
 
 pytest.importorskip("triton", reason="Triton comes with the CUDA builds of torch")
-
-
-def _load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("scan_cases", Path(__file__).with_name("scan_cases.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-cases = _load()
-Case, assert_same, how_of, CASES = cases.Case, cases.assert_same, cases.how_of, cases.CASES
 
 
 @pytest.fixture(scope="module")

@@ -20,8 +20,9 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
+
+from neurokit_snn.snn.kernels.compiled import compiled
 
 Array = np.ndarray
 
@@ -38,8 +39,10 @@ STEPS = 25
 HIGHEST = 30.0
 """Log rate at which exponentials are cut off."""
 
+fast = compiled(fastmath=True, error_model="numpy")
 
-@numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
+
+@fast
 def _filter(past: Array, fresh: Array, beta: float, middle: float, level: Array, share: Array) -> float:
     """Leaky sums of counts ``past (row,)`` as levels, and the share of the level above each; the height of a level."""
     v, top = middle, 1.0
@@ -55,7 +58,7 @@ def _filter(past: Array, fresh: Array, beta: float, middle: float, level: Array,
     return height
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
+@fast
 def _spread(
     q: Array, mean: Array, sd: Array, level: Array, share: Array, height: float, middle: float, log_m: Array, expected: Array,
     table: Array,
@@ -85,7 +88,7 @@ def _spread(
         log_m[t] = math.log(max(log_m[t], UNLIKELY))
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
+@fast
 def _gather(
     rate: Array, count: Array, level: Array, share: Array, height: float, middle: float, by_level: Array, total: Array
 ) -> None:  # fmt: skip
@@ -112,7 +115,7 @@ def _gather(
                 total[d] += count[t + d] * x
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
+@fast
 def _gaussian(
     by_level: Array, total: float, height: float, middle: float, prior_sd: float, mean: float, sd: float
 ) -> tuple[float, float, float]:  # fmt: skip
@@ -142,7 +145,7 @@ def _gaussian(
     return mean, math.sqrt(variance), found
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
+@fast
 def _expect(
     seen: Array, valid: Array, binary: bool, rest: Array, log_rest: Array, log_m: Array, expected: Array, count: Array,
     rate: Array,
@@ -185,7 +188,7 @@ def _expect(
     return constant, bound
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
+@fast
 def _divergence(q: Array, log_prior: Array, mean: Array, sd: Array, prior_sd: float) -> float:
     """Of one synapse from its prior."""
     found = 0.0
@@ -197,7 +200,7 @@ def _divergence(q: Array, log_prior: Array, mean: Array, sd: Array, prior_sd: fl
     return found
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
+@fast
 def _choose(value: Array, log_prior: Array, q: Array) -> float:
     """Probabilities of delays from the bound that each reaches; the largest change."""
     top = -np.inf
@@ -214,7 +217,7 @@ def _choose(value: Array, log_prior: Array, q: Array) -> float:
     return change
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
+@fast
 def ascend(
     seen: Array, valid: Array, past: Array, fresh: Array, connected: Array, rest: Array, log_rest: Array, beta: float,
     usual: Array, prior_sd: float, log_prior: Array, binary: bool, sweeps: int, tolerance: float, q: Array, mean: Array,

@@ -129,6 +129,14 @@ class Delays(Stateful):
         if not learned:
             self.freeze()
 
+    def extra_repr(self) -> str:
+        """Sizes, as a network prints them."""
+        synapses = f", synapses={self.weight.shape[-1]}" if self.sparse else ""
+        return (
+            f"{self.in_features}, {self.out_features}, window={self.window}, kernel_count={len(self.weight)}{synapses}, "
+            f"learned={self.learned}"
+        )
+
     # ---- delays ------------------------------------------------------------------------------------------------
 
     @property
