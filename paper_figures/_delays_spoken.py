@@ -23,11 +23,11 @@ from neurokit_snn.snn import (
     LIF,
     ATan,
     Classifier,
-    Delays,
     LeakyIntegrator,
     Network,
     Recurrent,
     SharedDropout,
+    delayed_network,
     freeze_delays,
     soft_and_rounded,
 )
@@ -35,10 +35,9 @@ from neurokit_snn.snn.training.readouts import Readout
 from paper_figures.harness import Run
 
 BANDS, DIGITS, BIN, STEPS = 40, 10, 0.01, 70
-HIDDEN, SYNAPSES, WINDOW, TAU = 64, 10, 25, 1.005
-"""Hidden units of the network whose delays are learned and the bands that each of them hears, lags of a layer, and the published
-membranes, which forget within a step."""
-DROPOUT, BATCH, LEARNING_RATE, FASTER = 0.35, 64, 3e-3, 100.0
+HIDDEN, WINDOW, TAU = 32, 25, 1.005
+"""Hidden units where delays are learned, lags of a layer, and the published membranes, which forget within a step."""
+DROPOUT, BATCH, LEARNING_RATE, FASTER = 0.2, 64, 3e-3, 100.0
 EPOCHS, FINISH = 20, 6
 """Passes over the training clips: with delays that are learned, and after they are frozen. All other arms have the sum."""
 VALIDATED = 45
@@ -81,14 +80,14 @@ def speakers() -> list[str]:
 
 def _rates() -> Network:
     """A perceptron on spike counts, as one step of time: no order of any kind."""
-    hidden = 51
+    hidden = 62
     layers = [nn.Linear(BANDS, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Dropout(DROPOUT)]
     return Network(*layers, nn.Linear(hidden, DIGITS))
 
 
 def _recurrent() -> Network:
     """Spikes that come back one step later, in place of delays."""
-    hidden = 33
+    hidden = 37
     return Network(
         nn.Linear(BANDS, hidden, bias=False),
         nn.BatchNorm1d(hidden),
@@ -100,15 +99,7 @@ def _recurrent() -> Network:
 
 
 def _delayed(hidden: int, **fields: Any) -> Network:
-    """The published network with one hidden layer, sparse before it: there delays mattered most."""
-    return Network(
-        Delays(BANDS, hidden, synapses=SYNAPSES, **fields),
-        nn.BatchNorm1d(hidden),
-        _neurons(),
-        SharedDropout(DROPOUT),
-        Delays(hidden, DIGITS, **fields),
-        LeakyIntegrator(TAU, decay_input=False),
-    )
+    return delayed_network(BANDS, [hidden], DIGITS, dropout=DROPOUT, tau=TAU, tail=False, **fields)
 
 
 def _neurons() -> LIF:
@@ -128,7 +119,7 @@ ARMS: dict[str, Callable[[], Network]] = {
 
 def spoken(run: Run, speaker: str, arm: str, seed: int) -> xr.Dataset:
     """Accuracy on the clips of a speaker after training on those of all others; of learned delays also before rounding."""
-    sizes = {"hidden": HIDDEN, "synapses": SYNAPSES, "window": WINDOW, "tau": TAU, "dropout": DROPOUT}
+    sizes = {"hidden": HIDDEN, "window": WINDOW, "tau": TAU, "dropout": DROPOUT}
     learning = {"epochs": [EPOCHS, FINISH], "batch": BATCH, "rate": LEARNING_RATE, "faster": FASTER}
     key = {"speaker": speaker, "arm": arm, "seed": seed, "dry_run": run.dry_run, **sizes, **learning}
 
