@@ -136,12 +136,17 @@ def spoken(run: Run, speaker: str, arm: str, seed: int) -> xr.Dataset:
             train, held, test = ((x.mean(0, keepdim=True), y) for x, y in (train, held, test))
             readout = "mean"
         found = {"numbers": float(sum(p.numel() for p in network.parameters() if p.requires_grad))}
-        trained(network, readout, train, held, seed, checkpoints, learned=arm == LEARNED, short=run.dry_run)
-        if arm == LEARNED:
+        data, learned = (network, readout, train, held, seed), arm == LEARNED
+        epochs = EPOCHS if learned else EPOCHS + FINISH
+        trained(
+            *data, checkpoints / "fit", epochs=1 if run.dry_run else epochs, faster=FASTER if learned else 1.0
+        )
+        if learned:
             before = soft_and_rounded(network, lambda: _scorer(network, readout).score(*test))
             found |= {"soft": before.soft, "rounded": before.rounded}
             freeze_delays(network)
-            finished(network, readout, train, held, seed, checkpoints, short=run.dry_run)
+            finish = 1 if run.dry_run else FINISH
+            trained(*data, checkpoints / "finish", epochs=finish, learning_rate=LEARNING_RATE / 3)
         found["accuracy"] = _scorer(network, readout).score(*test)
         return xr.Dataset(found)
 
@@ -156,53 +161,27 @@ def _scorer(network: Network, readout: Readout) -> Classifier:
     return Classifier(network, readout=readout)
 
 
-def _made(folder: Path) -> Path:
-    folder.mkdir(exist_ok=True)
-    return folder
-
-
 def trained(
     network: Network,
     readout: Readout,
     train: tuple[Tensor, Tensor],
     held: tuple[Tensor, Tensor],
     seed: int,
-    checkpoints: Path,
+    folder: Path,
     *,
-    learned: bool,
-    short: bool = False,
+    epochs: int,
+    learning_rate: float = LEARNING_RATE,
+    faster: float = 1.0,
 ) -> None:
-    """Fit, with the weights of the epoch that does best on `held`."""
-    epochs = EPOCHS if learned else EPOCHS + FINISH
+    """Fit, with the weights of the epoch that does best on `held`; delays learn so many times as fast as weights."""
+    folder.mkdir(exist_ok=True)
     Classifier(
         network,
         readout=readout,
-        epochs=1 if short else epochs,
+        epochs=epochs,
         batch_size=BATCH,
-        learning_rate=LEARNING_RATE,
-        rates={"*.position": FASTER} if learned else {},
+        learning_rate=learning_rate,
+        rates={} if faster == 1.0 else {"*.position": faster},
         final_fraction=0.05,
         patience=None,
-    ).fit(*train, validation=held, seed=seed, progress=True, resume=_made(checkpoints / "fit"))
-
-
-def finished(
-    network: Network,
-    readout: Readout,
-    train: tuple[Tensor, Tensor],
-    held: tuple[Tensor, Tensor],
-    seed: int,
-    checkpoints: Path,
-    *,
-    short: bool = False,
-) -> None:
-    """Fit the weights to the rounded delays."""
-    Classifier(
-        network,
-        readout=readout,
-        epochs=1 if short else FINISH,
-        batch_size=BATCH,
-        learning_rate=LEARNING_RATE / 3,
-        final_fraction=0.05,
-        patience=None,
-    ).fit(*train, validation=held, seed=seed, progress=True, resume=_made(checkpoints / "finish"))
+    ).fit(*train, validation=held, seed=seed, progress=True, resume=folder)
