@@ -66,9 +66,6 @@ def _columns(run: Run, ax: Axes, columns: list[tuple[str, str, float]]) -> None:
         ax.plot([place - 0.42, place + 0.42], [target] * 2, **TARGET)
     ax.set_xticks(range(len(columns)), labels=[words for words, *_ in columns])
     ax.set(ylabel="cosine of gradients", xlim=(-0.5, len(columns) - 0.5))
-    drawn = {row["arm"] for row in run.rows if row["of"] in [of for _, of, _ in columns]}
-    for words, color, marker in (words for kind, words in KINDS.items() if kind in drawn):
-        ax.plot([], [], marker, color=color, label=words)
 
 
 def _cosines(run: Run, ax: Axes, *, of: str, leaks: tuple[float, ...], title: str) -> None:
@@ -83,6 +80,8 @@ def _cosines(run: Run, ax: Axes, *, of: str, leaks: tuple[float, ...], title: st
         return
     _columns(run, ax, columns)
     ax.set(title=f"{title}, T = {STEPS[of][0]}", xlabel="leak of the membrane / layer")
+    for words, color, marker in (words for kind, words in KINDS.items() if kind != "held"):
+        ax.plot([], [], marker, color=color, label=words)
     ax.legend(loc="lower left", fontsize=7)
 
 
@@ -90,16 +89,21 @@ def _others(run: Run, ax: Axes) -> None:
     """Events and a recording."""
     title, steps = "events and a recording", STEPS["nmnist"][0]
     columns = [
-        (f"N-MNIST\n{leak:.1f} / {layer}", f"nmnist, leak {leak:.2f}, T = {steps}, layer {layer}", 0.97 if leak <= 0.5 else 0.80)
+        (f"{leak:.1f}\n{layer}", f"nmnist, leak {leak:.2f}, T = {steps}, layer {layer}", 0.97 if leak <= 0.5 else 0.80)
         for leak in LEAKS
         for layer in (1, 2)
-    ] + [(f"encoder\n0.9 / {layer}", f"encoder, layer {layer}", 0.80) for layer in (1, 2)]  # fmt: skip
+    ] + [(f"0.9\n{layer}", f"encoder, layer {layer}", 0.80) for layer in (1, 2)]  # fmt: skip
     if not any(run.values(quantity="cosine", arm="sltt", of=where) for _, where, _ in columns):
         silent(ax, title)
         return
     _columns(run, ax, columns)
-    ax.tick_params(axis="x", labelsize=7)
-    ax.set(title=title, xlabel="leak / layer")
+    words, color, marker = KINDS["held"]
+    held = ax.plot([], [], marker, color=color, label=words)
+    ax.legend(handles=held, loc="lower left", fontsize=7)
+    ax.axvline(5.5, color="0.8", linewidth=0.8)
+    for place, height, name in ((0.9, 0.35, "N-MNIST"), (6.5, 0.05, "encoder of\nlinear-track")):
+        ax.text(place, height, name, transform=ax.get_xaxis_transform(), ha="center", fontsize=8)
+    ax.set(title=title, xlabel="leak of the membrane / layer")
 
 
 def _accuracies(run: Run, ax: Axes) -> None:
@@ -132,7 +136,16 @@ def _growing(run: Run, ax: Axes, quantity: str, rules: tuple[str, ...], words: s
         }
         if found:
             drawn = True
-            ax.plot(list(found), list(found.values()), "o-", color=COLOURS[rule], label=rule, markersize=4)
+            width = 4.0 if rule == "BPTT" else 1.5  # SLTT multiplies as often
+            ax.plot(
+                list(found),
+                list(found.values()),
+                "o-",
+                color=COLOURS[rule],
+                label=rule,
+                markersize=4,
+                linewidth=width,
+            )
     if not drawn:
         silent(ax, title)
         return
