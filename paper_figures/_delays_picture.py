@@ -149,4 +149,4 @@ def _rounding(run: Run, ax: Axes) -> None:
         )
     ax.set_xticks(range(len(stages)), labels=list(stages.values()), fontsize=8)
     ax.set(title=title, ylabel="clips of the held-out speaker (%)", ylim=(None, 100), xlim=(-0.3, 2.3))
-    ax.legend(fontsize=7, ncols=2, loc="lower left", title="held out", title_fontsize=7)
+    ax.legend(fontsize=7, ncols=2, loc="upper right", title="held out", title_fontsize=7)
