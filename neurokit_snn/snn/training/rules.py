@@ -154,7 +154,9 @@ class SLTT(Rule):
 
     It is that of `BPTT` with everything that a neuron remembers taken for a constant (eq. 7 of the paper), in memory that does
     not depend on the number of steps. What can only be learned across time, as to recall what is no longer there, is not
-    learned: a loss at the last step gives weights that only matter before it no gradient at all.
+    learned: a loss at the last step gives weights that only matter before it no gradient at all. Where inputs hold still it is
+    the gradient of `BPTT` nearly to the last digit; where they change faster than membranes forget it is not, and `OTTT` is
+    nearer for the same memory (``paper_figures/sltt.py``).
 
     Parameters
     ----------
