@@ -18,6 +18,7 @@ __all__ = [
     "covariate",
     "covariate_names",
     "decoded_covariate",
+    "decoded_name",
     "require_counts",
 ]
 
@@ -177,6 +178,35 @@ def category_codes(found: Covariate, categories: Sequence[object]) -> np.ndarray
     return codes
 
 
+def decoded_name(data: xr.Dataset, target: str | None, *, who: str) -> str:
+    """Plain name of the behaviour that a decoder is asked for.
+
+    Parameters
+    ----------
+    data
+        Binned dataset.
+    target
+        Name of a behaviour; None where the data hold only one.
+    who
+        Who asks, for the message.
+
+    Raises
+    ------
+    ModelError
+        When there is no such behaviour, or several and none is named.
+    """
+    names = covariate_names(data)
+    plain = None if target is None else target.removeprefix("behavior_")
+    if plain is None and len(names) == 1:
+        plain = names[0]
+    if plain is None or plain not in names:
+        asked = "no target is named" if plain is None else f"target is {plain!r}"
+        raise ModelError(
+            f"{who}: {asked}; the data hold the behaviours {', '.join(names) or '(none)'}; name one of them"
+        )
+    return plain
+
+
 def decoded_covariate(
     data: xr.Dataset, target: str | None, *, max_axes: int | None, circular: bool, who: str
 ) -> Covariate:
@@ -200,15 +230,7 @@ def decoded_covariate(
     ModelError
         When there is no such behaviour, several and none named, or it is of a kind that cannot be decoded.
     """
-    names = covariate_names(data)
-    plain = None if target is None else target.removeprefix("behavior_")
-    if plain is None and len(names) == 1:
-        plain = names[0]
-    if plain is None or plain not in names:
-        asked = "no target is named" if plain is None else f"target is {plain!r}"
-        raise ModelError(
-            f"{who}: {asked}; the data hold the behaviours {', '.join(names) or '(none)'}; name one of them"
-        )
+    plain = decoded_name(data, target, who=who)
     found = covariate(data, plain, who=who)
     if found.kind == "categorical" or (found.kind == "circular" and not circular):
         raise ModelError(f"{who}: target {plain!r} is {found.kind}, which this decoder cannot decode")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import time
 from pathlib import Path
 
+import forked
 import numpy as np
 import pytest
 import torch
@@ -204,22 +203,10 @@ def test_the_child_of_a_fork_gathers_on_threads_of_its_own(monkeypatch):
     try:
         torch.set_num_threads(2)
         layer(x)
-        child = os.fork()
-        if child == 0:
-            layer(x)
-            os._exit(7)
+        status = forked.status_of(lambda: layer(x))
     finally:
         torch.set_num_threads(threads)
-    for _ in range(200):
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            break
-        time.sleep(0.05)
-    else:
-        os.kill(child, 9)
-        os.waitpid(child, 0)
-    assert done
-    assert os.waitstatus_to_exitcode(status) == 7
+    assert status == forked.DONE
 
 
 def test_what_was_convolved_in_inference_mode_is_trained_afterwards():

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 
+import forked
 import numpy as np
 import pytest
 import torch
@@ -413,20 +414,8 @@ def test_the_child_of_a_fork_starts_threads_of_its_own(threads, monkeypatch):
     threads(2)
     x = torch.randn(3, 2 * loops.STRETCH)
     scan(x, None, Cell(0.5, 1.0, 1.0), how_of("plain"))
-    child = os.fork()
-    if child == 0:
-        scan(x, None, Cell(0.5, 1.0, 1.0), how_of("plain"))
-        os._exit(7)
-    for _ in range(200):
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            break
-        time.sleep(0.05)
-    else:
-        os.kill(child, 9)
-        os.waitpid(child, 0)
-    assert done
-    assert os.waitstatus_to_exitcode(status) == 7
+    status = forked.status_of(lambda: scan(x, None, Cell(0.5, 1.0, 1.0), how_of("plain")))
+    assert status == forked.DONE
 
 
 @pytest.mark.slow

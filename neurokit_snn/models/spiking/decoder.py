@@ -14,7 +14,7 @@ import xarray as xr
 
 from neurokit_snn.errors import ModelError
 from neurokit_snn.models.base import AbstractModel
-from neurokit_snn.models.covariates import counts_and_mask, covariate_names
+from neurokit_snn.models.covariates import counts_and_mask, decoded_name
 from neurokit_snn.models.modalities import (
     Modality,
     features_of,
@@ -164,7 +164,7 @@ class SpikingDecoder(AbstractModel):
         rule = rule_named(self.rule, who)
         check_seconds(self.get_params(), ("future", "delays"), who=who)
         counts, mask = counts_and_mask(data, who)
-        self.target_ = modality_of(data, self._named(data, who), who)
+        self.target_ = modality_of(data, decoded_name(data, self.target, who=who), who)
         bins = np.maximum(mask.sum((0, 1)), 1)
         self.count_mean_ = np.where(mask, counts, 0).sum((0, 1)) / bins
         variance = np.square(np.where(mask, counts - self.count_mean_, 0.0)).sum((0, 1)) / bins
@@ -195,18 +195,6 @@ class SpikingDecoder(AbstractModel):
             resume=resume,
             progress=progress,
         )
-
-    def _named(self, data: xr.Dataset, who: str) -> str:
-        names = covariate_names(data)
-        plain = None if self.target is None else self.target.removeprefix("behavior_")
-        if plain is None and len(names) == 1:
-            plain = names[0]
-        if plain is None or plain not in names:
-            asked = "no target is named" if plain is None else f"target is {plain!r}"
-            raise ModelError(
-                f"{who}: {asked}; the data hold the behaviours {', '.join(names) or '(none)'}; name one of them"
-            )
-        return plain
 
     def _source(self, data: xr.Dataset, who: str, *, told: bool) -> Source:
         """Inputs of the network, ``future`` ahead of what is predicted; with ``told`` the behaviour as target."""

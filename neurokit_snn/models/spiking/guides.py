@@ -143,7 +143,8 @@ def _at(table: Tensor, delays: Tensor) -> Tensor:
 def _kl_low_rank_independent(q: dist.LowRankMultivariateNormal, p: Independent) -> Tensor:
     """Divergence of a Gaussian with correlations of low rank from one without any."""
     if not (isinstance(p.base_dist, torch.distributions.Normal) and p.reinterpreted_batch_ndims == 1):
-        raise NotImplementedError
+        # What torch raises for a pair it knows no closed form of.
+        raise NotImplementedError(f"kl_divergence: no closed form from a low-rank Gaussian to {p}")
     mean, sd = p.base_dist.loc, p.base_dist.scale
     trace = (q.variance + (q.mean - mean).square()) / sd.square()
     diagonal, factor = q._unbroadcasted_cov_diag, q._unbroadcasted_cov_factor

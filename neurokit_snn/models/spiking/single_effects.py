@@ -149,8 +149,8 @@ def _gaussian(
 def _expect(
     seen: Array, valid: Array, binary: bool, rest: Array, log_rest: Array, log_m: Array, expected: Array, count: Array,
     rate: Array,
-) -> tuple[float, float]:  # fmt: skip
-    """Expected counts and rates under the best constant; that constant, and the bound before divergences."""
+) -> float:  # fmt: skip
+    """Expected counts and rates under the best constant, and the bound before divergences."""
     n_sources, n_rows = log_m.shape
     spikes, mass = 0.0, 0.0
     for t in range(n_rows):
@@ -185,7 +185,7 @@ def _expect(
         if valid[t] and seen[t] > 0:
             count[t] = lam / -math.expm1(-lam) if binary else seen[t]
         rate[t] *= math.exp(constant)
-    return constant, bound
+    return bound
 
 
 @fast
@@ -222,7 +222,7 @@ def ascend(
     seen: Array, valid: Array, past: Array, fresh: Array, connected: Array, rest: Array, log_rest: Array, beta: float,
     usual: Array, prior_sd: float, log_prior: Array, binary: bool, sweeps: int, tolerance: float, q: Array, mean: Array,
     sd: Array, bounds: Array,
-) -> float:  # fmt: skip
+) -> None:  # fmt: skip
     """Sweeps over the synapses of one target until no probability changes by more than ``tolerance``.
 
     Parameters
@@ -250,11 +250,6 @@ def ascend(
         ``(source, delay)``, the start, replaced by the result.
     bounds
         Bound before each sweep and after the last ``(sweeps + 1,)``, up to a constant of the data; NaN thereafter.
-
-    Returns
-    -------
-    constant
-        Best constant of the log rate.
     """
     n_sources, n_rows = past.shape
     n_delays = q.shape[1]
@@ -274,9 +269,9 @@ def ascend(
     by_level, total, value = np.empty((n_delays, LEVELS)), np.empty(n_delays), np.empty(n_delays)
     for sweep in range(sweeps + 1):
         bounds[sweep] = np.nan
-    constant, change = 0.0, 1.0
+    change = 1.0
     for sweep in range(sweeps + 1):
-        constant, bound = _expect(seen, valid, binary, rest, log_rest, log_m, expected, count, rate)
+        bound = _expect(seen, valid, binary, rest, log_rest, log_m, expected, count, rate)
         for j in range(n_sources):
             if connected[j]:
                 bound -= _divergence(q[j], log_prior, mean[j], sd[j], prior_sd)
@@ -308,4 +303,3 @@ def ascend(
                 )
                 for t in range(n_rows):
                     rate[t] *= math.exp(log_m[j, t])
-    return constant

@@ -111,7 +111,7 @@ class Delays(Stateful):
             raise ConfigError(
                 f"Delays.synapses is {synapses} and there are {in_features} sources; give no more than these"
             )
-        self.shape, self.annealed, self.sparse, self.tail = shape, annealed, synapses is not None, tail
+        self.shape, self.annealed, self.tail = shape, annealed, tail
         fan = in_features if synapses is None else synapses
         size = (kernel_count, out_features, fan)
         bound = math.sqrt(6.0 / (fan * kernel_count))
@@ -131,7 +131,7 @@ class Delays(Stateful):
 
     def extra_repr(self) -> str:
         """Sizes, as a network prints them."""
-        synapses = f", synapses={self.weight.shape[-1]}" if self.sparse else ""
+        synapses = f", synapses={self.weight.shape[-1]}" if self.source is not None else ""
         return (
             f"{self.in_features}, {self.out_features}, window={self.window}, kernel_count={len(self.weight)}{synapses}, "
             f"learned={self.learned}"
